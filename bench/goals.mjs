@@ -1,0 +1,123 @@
+// @ts-check
+/**
+ * What the queue is held to. A goal against a peer is a ratio of medians, ours over theirs, so that the speed of the
+ * machine drops out; the others are absolute.
+ */
+
+/**
+ * @typedef {object} Goal
+ * @property {string} workload
+ * @property {string} figure
+ * @property {string} label  what the printed value is
+ * @property {string} [versus]  a subject, or BEST_PEER; left out: the figure itself is judged
+ * @property {number} [atLeast]
+ * @property {number} [atMost]
+ */
+
+/** The fastest peer in that workload, by median. */
+export const BEST_PEER = 'best promise peer'
+
+/** The subject that is judged. */
+const OURS = 'lane'
+
+/** What a quick run forgives. */
+const QUICK_TOLERANCE = 0.1
+
+/** @type {Goal[]} */
+export const goals = [
+  { workload: 'W1', figure: 'rate', label: 'rate', versus: BEST_PEER, atLeast: 1 },
+  { workload: 'W2', figure: 'rate', label: 'rate', versus: BEST_PEER, atLeast: 1 },
+  { workload: 'W3', figure: 'rate', label: 'rate', versus: BEST_PEER, atLeast: 1.3 },
+  { workload: 'W4', figure: 'rate', label: 'rate', versus: 'async-priority-queue', atLeast: 2 },
+  { workload: 'W4', figure: 'rate', label: 'rate', versus: 'p-queue', atLeast: 15 },
+  { workload: 'W5', figure: 'rate', label: 'rate', versus: BEST_PEER, atLeast: 1.3 },
+  { workload: 'W5', figure: 'bytes', label: 'bytes per waiting command', atMost: 300 },
+  { workload: 'W6', figure: 'rate', label: 'rate', versus: BEST_PEER, atLeast: 1 },
+  { workload: 'W7', figure: 'p50', label: 'µs from submit to start', atMost: 2 },
+  { workload: 'W8', figure: 'p99', label: 'p99', versus: BEST_PEER, atMost: 1 },
+  { workload: 'L1', figure: 'ratio', label: 'cost with a million waiting vs 1,000', atMost: 1.5 },
+  { workload: 'L2', figure: 'ratio', label: 'cost with 1,000 lanes vs 6', atMost: 1.5 },
+  { workload: 'L3', figure: 'cost', label: 'ns per command for one subscriber', atMost: 1000 },
+]
+
+/**
+ * @typedef {Goal & { value: number, peer?: string, ok: boolean, tolerance: number }} Verdict
+ */
+
+/**
+ * Judges every goal whose figures were measured; the others are left out.
+ *
+ * @param {import('./core.mjs').Row[]} rows
+ * @param {{ quick: boolean }} options
+ * @returns {Verdict[]}
+ */
+export function judge(rows, { quick }) {
+  const tolerance = quick ? QUICK_TOLERANCE : 0
+  /** @type {Verdict[]} */
+  const verdicts = []
+  for (const goal of goals) {
+    const measured = measuredValue(
+      goal,
+      rows.find(({ id }) => id === goal.workload),
+    )
+    if (measured === undefined) continue
+    const ok =
+      measured.value >= (goal.atLeast ?? Number.NEGATIVE_INFINITY) * (1 - tolerance) &&
+      measured.value <= (goal.atMost ?? Number.POSITIVE_INFINITY) * (1 + tolerance)
+    verdicts.push({ ...goal, ...measured, ok, tolerance })
+  }
+  return verdicts
+}
+
+/**
+ * @param {Goal} goal
+ * @param {import('./core.mjs').Row | undefined} row
+ * @returns {{ value: number, peer?: string } | undefined}
+ */
+function measuredValue(goal, row) {
+  const ours = row?.subjects[OURS]?.[goal.figure]?.median
+  if (row === undefined || ours === undefined) return
+  if (goal.versus === undefined) return { value: ours }
+  const peer = goal.versus === BEST_PEER ? bestPeer(row, goal.figure) : goal.versus
+  const theirs = peer === undefined ? undefined : row.subjects[peer]?.[goal.figure]?.median
+  return peer === undefined || theirs === undefined ? undefined : { value: ours / theirs, peer }
+}
+
+/**
+ * @param {import('./core.mjs').Row} row
+ * @param {string} figure
+ * @returns {string | undefined} the peer with the best median
+ */
+export function bestPeer(row, figure) {
+  const sign = row.figures.find(({ key }) => key === figure)?.better === 'less' ? 1 : -1
+  const median = (/** @type {string} */ name) => (row.subjects[name]?.[figure]?.median ?? 0) * sign
+  return Object.keys(row.subjects)
+    .filter((name) => name !== OURS && row.subjects[name]?.[figure] !== undefined)
+    .sort((left, right) => median(left) - median(right))[0]
+}
+
+/**
+ * One line: `goal W3 rate vs best promise peer: 1.42 (at least 1.30) ok`.
+ *
+ * @param {Verdict} verdict
+ */
+export function goalLine(verdict) {
+  const versus = verdict.versus === undefined ? '' : ` vs ${verdict.versus}`
+  const name = verdict.versus === BEST_PEER ? ` (${verdict.peer})` : ''
+  const limit = verdict.atLeast === undefined ? 'at most' : 'at least'
+  const bound = (verdict.atLeast ?? verdict.atMost ?? 0).toFixed(2)
+  const tolerance = verdict.tolerance === 0 ? '' : `, ${verdict.tolerance * 100} % tolerance`
+  const label = verdict.label === 'rate' ? '' : ` ${verdict.label}`
+  const outcome = verdict.ok ? 'ok' : 'MISSED'
+  return `goal ${verdict.workload}${label}${versus}${name}: ${shown(verdict)} (${limit} ${bound}${tolerance}) ${outcome}`
+}
+
+/**
+ * Two decimals, cut towards the failing side: a value just short of its goal never reads as if it had reached it.
+ *
+ * @param {Verdict} verdict
+ */
+function shown({ value, atLeast }) {
+  const hundredths = atLeast === undefined ? Math.ceil(value * 100 - 1e-6) : Math.floor(value * 100 + 1e-6)
+  return (hundredths / 100).toFixed(2)
+}

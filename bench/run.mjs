@@ -1,0 +1,129 @@
+// @ts-check
+/**
+ * The benchmark's command line, `npm run bench -- <suite> [options]`. Exit codes: 0 done, 1 a measurement failed or a goal
+ * was missed under --check, 2 the command line makes no sense.
+ */
+import { parseArgs } from 'node:util'
+import { BenchError, FAILED, USAGE } from './bench-error.mjs'
+import { drawChart } from './chart.mjs'
+import { runCore, subjectNames, workloadIds } from './core.mjs'
+import { runProfile } from './profile.mjs'
+
+const usage = `npm run bench -- core [options]      measure the queue in process, and its peers
+npm run bench -- chart [options]     draw docs/images/bench-core.svg from bench/results/core.json
+
+  --quick            3 rounds, 200,000 waiting in W5, 10 % tolerance on goals; under three minutes
+  --check            exit code 1 when a goal is missed
+  --only W1,W3       only these workloads: ${workloadIds.join(' ')}
+  --subject lane,…   only these subjects: ${subjectNames.join(' ')}
+  --rounds N         instead of 7
+  --profile          one subject, one workload, with the CPU profiler: where the time goes
+  --from, --to       of chart: another result, another picture
+`
+
+/** @type {Record<string, (options: Options) => Promise<number>>} */
+const suites = {
+  core: (options) => (options.profile ? runProfile(options) : runCore(options)),
+  chart: (options) => drawChart(options),
+}
+
+/** @typedef {ReturnType<typeof parsedOptions>['options']} Options */
+
+/** @param {string[]} args */
+function parsedOptions(args) {
+  const { values, positionals } = parsed(args)
+  const options = {
+    quick: values.quick ?? false,
+    check: values.check ?? false,
+    profile: values.profile ?? false,
+    help: values.help ?? false,
+    rounds: values.rounds === undefined ? undefined : count(values.rounds),
+    workloads: chosen(values.only, workloadIds, 'workload'),
+    subjects: chosen(values.subject, subjectNames, 'subject'),
+    from: values.from,
+    to: values.to,
+  }
+  return { suite: suiteOf(positionals), options }
+}
+
+/** @param {string[]} args */
+function parsed(args) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        quick: { type: 'boolean' },
+        check: { type: 'boolean' },
+        profile: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+        only: { type: 'string' },
+        subject: { type: 'string' },
+        rounds: { type: 'string' },
+        from: { type: 'string' },
+        to: { type: 'string' },
+      },
+    })
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    throw new BenchError(`${message.split('. ')[0]}.`, { exitCode: USAGE, cause: error })
+  }
+}
+
+/** @param {string[]} positionals */
+function suiteOf(positionals) {
+  const [suite = 'core', ...more] = positionals
+  if (more.length > 0)
+    throw new BenchError(`One suite at a time, not ${positionals.join(' and ')}.`, { exitCode: USAGE })
+  if (!Object.hasOwn(suites, suite)) throw unknown('suite', suite, Object.keys(suites))
+  return suite
+}
+
+/**
+ * @param {string | undefined} list  comma-separated
+ * @param {string[]} known
+ * @param {string} kind
+ */
+function chosen(list, known, kind) {
+  if (list === undefined) return known
+  const names = list.split(',').map((name) => name.trim())
+  const stranger = names.find((name) => !known.includes(name))
+  if (stranger !== undefined) throw unknown(kind, stranger, known)
+  return known.filter((name) => names.includes(name))
+}
+
+/**
+ * @param {string} kind
+ * @param {string} name
+ * @param {string[]} known
+ */
+function unknown(kind, name, known) {
+  return new BenchError(`There is no ${kind} '${name}'; there are ${known.join(', ')}.`, { exitCode: USAGE })
+}
+
+/** @param {string} text */
+function count(text) {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1)
+    throw new BenchError(`--rounds takes a whole number from 1, not '${text}'.`, { exitCode: USAGE })
+  return value
+}
+
+async function main() {
+  const { suite, options } = parsedOptions(process.argv.slice(2))
+  if (options.help) {
+    process.stdout.write(usage)
+    return 0
+  }
+  return /** @type {(options: Options) => Promise<number>} */ (suites[suite])(options)
+}
+
+main().then(
+  (exitCode) => {
+    process.exitCode = exitCode
+  },
+  (error) => {
+    process.stderr.write(`${error instanceof BenchError ? error.message : error.stack}\n`)
+    process.exitCode = error instanceof BenchError ? error.exitCode : FAILED
+  },
+)

@@ -1,0 +1,83 @@
+// @ts-check
+/**
+ * The measuring loop that every throughput row shares: bursts back to back until the compiler has settled, one garbage
+ * collection, then bursts back to back for the measured time. Nothing is subtracted, so collections count.
+ */
+
+/**
+ * @param {() => Promise<unknown>} burst  submits `size` commands and waits for every result
+ * @param {{ size: number, warmUpMs: number, measureMs: number }} settings
+ * @returns {Promise<number>} commands per second
+ */
+export async function rateOfBursts(burst, { size, warmUpMs, measureMs }) {
+  await repeat(burst, warmUpMs)
+  collectGarbage()
+  const { bursts, elapsedMs } = await repeat(burst, measureMs)
+  return (bursts * size * 1000) / elapsedMs
+}
+
+/**
+ * @param {() => Promise<unknown>} burst
+ * @param {number} leastMs
+ */
+async function repeat(burst, leastMs) {
+  const startedAt = performance.now()
+  let bursts = 0
+  let elapsedMs = 0
+  do {
+    await burst()
+    bursts++
+    elapsedMs = performance.now() - startedAt
+  } while (elapsedMs < leastMs)
+  return { bursts, elapsedMs }
+}
+
+/**
+ * A burst into one lane, every result awaited.
+ *
+ * @param {number} size
+ * @param {(value: number) => PromiseLike<unknown>} submit
+ */
+export const burstOf = (size, submit) => async () => {
+  const runs = new Array(size)
+  for (let i = 0; i < size; i++) runs[i] = submit(i)
+  await Promise.all(runs)
+}
+
+/**
+ * @param {number} size
+ * @param {number} spread  submissions go to 0, 1, … spread - 1, 0, 1, …
+ * @param {(value: number, index: number) => PromiseLike<unknown>} submit
+ */
+export const spreadBurstOf = (size, spread, submit) => async () => {
+  const runs = new Array(size)
+  for (let i = 0; i < size; i++) runs[i] = submit(i, i % spread)
+  await Promise.all(runs)
+}
+
+/** A full collection. Every measuring process runs with `--expose-gc`. */
+export function collectGarbage() {
+  if (globalThis.gc === undefined) throw new Error('a measuring process needs node --expose-gc')
+  globalThis.gc()
+}
+
+/** A promise that stays pending until it is released, if ever. */
+export function heldPromise() {
+  /** @type {(() => void) | undefined} */
+  let settle
+  /** @type {Promise<void>} */
+  const promise = new Promise((resolve) => {
+    settle = resolve
+  })
+  return { promise, release: () => settle?.() }
+}
+
+/** One turn of the event loop. */
+export function turn() {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/** @param {number} ms */
+export function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

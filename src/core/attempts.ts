@@ -1,0 +1,199 @@
+/**
+ * Running bodies. A body starts in a slot and holds it until it has really ended: JavaScript cannot stop a function, so
+ * a command that was timed out or cancelled leaves a *zombie* behind, which is counted and keeps its slot. After
+ * `zombieGraceMs` it is abandoned: the slot is freed, the fact is reported, and what the body still returns is refused.
+ *
+ * The slot comes back on every path: value, error, synchronous throw, hostile thenable.
+ */
+import { JsonCommand, Work } from './command.js'
+import { Context, type ContextHost } from './context.js'
+import type { AnyHandler, QueueCore } from './core.js'
+import type { Entry } from './entry.js'
+import { formatDuration, LaneError } from './errors.js'
+import type { Lending } from './lending.js'
+import { outcomeOf } from './outcome.js'
+import type { BodyStopper, Outcomes } from './outcomes.js'
+import { Slot, type SlotOwner } from './slot.js'
+import { transition } from './transitions.js'
+
+const nativeThen = Promise.prototype.then
+
+/** Slots kept for reuse: more than run at once in most programs, few enough to forget. */
+const POOL_SIZE = 1024
+
+export class Attempts implements SlotOwner, BodyStopper {
+  readonly #core: QueueCore
+  readonly #outcomes: Outcomes
+  readonly #lending: Lending
+  readonly #host: ContextHost
+  readonly #pool: Slot[] = []
+
+  constructor(core: QueueCore, outcomes: Outcomes, lending: Lending, host: ContextHost) {
+    this.#core = core
+    this.#outcomes = outcomes
+    this.#lending = lending
+    this.#host = host
+  }
+
+  /** Starts the next attempt of a command that waits, in a slot of its own or in its parent's. */
+  start(entry: Entry, lender?: Slot): void {
+    const core = this.#core
+    const { run, lane } = entry
+    const { body } = entry
+    const handler = Work.is(body) ? undefined : core.handlers.get(run.commandType)
+    if (handler === undefined && !Work.is(body)) {
+      const error = new LaneError('HANDLER_NOT_FOUND', `No handler is registered for command type '${run.commandType}'`)
+      return this.#outcomes.cannotRun(entry, error)
+    }
+    transition(run, 'active')
+    entry.attempt++
+    entry.startedAt = core.turnTime()
+    const slot = this.#pool.pop() ?? new Slot(this)
+    slot.entry = entry
+    entry.slot = slot
+    if (lender === undefined) core.scheduler.acquire(lane)
+    else this.#lending.borrow(slot, lender)
+    lane.addRunning(entry)
+    if (core.hasListeners) {
+      const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
+      core.emit('queue.command.started', payload)
+    }
+    const { timeoutMs } = entry.policy
+    if (timeoutMs !== undefined) {
+      entry.alarm = core.alarms.set(core.clock.now() + timeoutMs, () => this.#timeUp(entry, timeoutMs))
+    }
+    this.#run(slot, entry, handler)
+  }
+
+  #run(slot: Slot, entry: Entry, handler: AnyHandler | undefined): void {
+    const context = new Context(entry, entry.attempt, this.#host)
+    entry.context = context
+    let value: unknown
+    try {
+      value = handler === undefined ? this.#perform(entry, context) : handler(entry.body, context)
+      // Only a genuine promise may call the slot's functions: it calls exactly one of them, once.
+      if (value instanceof Promise) return void nativeThen.call(value, slot.onReturn, slot.onThrow)
+      if (isThenable(value)) return void nativeThen.call(adopt(value), slot.onReturn, slot.onThrow)
+    } catch (error) {
+      return this.bodyThrew(slot, error)
+    }
+    this.bodyReturned(slot, value)
+  }
+
+  /** A command that brings its own work. A `JsonCommand` prefers the handler of its type. */
+  #perform({ body, run }: Entry, context: Context): unknown {
+    const { command } = body as Work
+    if (typeof command === 'function') return command(context)
+    const handler = command instanceof JsonCommand ? this.#core.handlers.get(run.commandType) : undefined
+    return handler === undefined ? command.execute(context) : handler((command as JsonCommand).payload, context)
+  }
+
+  bodyReturned(slot: Slot, value: unknown): void {
+    const entry = slot.entry as Entry
+    const isLate = slot.zombie
+    this.#free(slot)
+    if (isLate) return this.#outcomes.bodyGone(entry)
+    if (typeof value !== 'object' || value === null) return this.#outcomes.complete(entry, value)
+    let outcome: ReturnType<typeof outcomeOf>
+    try {
+      outcome = outcomeOf(value)
+    } catch (error) {
+      return this.#outcomes.threw(entry, error)
+    }
+    if (outcome === undefined) this.#outcomes.complete(entry, value)
+    else this.#outcomes.decide(entry, outcome)
+  }
+
+  bodyThrew(slot: Slot, error: unknown): void {
+    const entry = slot.entry as Entry
+    const isLate = slot.zombie
+    this.#free(slot)
+    if (isLate) this.#outcomes.bodyGone(entry)
+    else this.#outcomes.threw(entry, error)
+  }
+
+  /** The command has its outcome, or its retry waits; its body holds the slot until it ends. */
+  orphan(entry: Entry): void {
+    const core = this.#core
+    const { lane, policy } = entry
+    const slot = entry.slot as Slot
+    this.#endAttempt(entry)
+    slot.zombie = true
+    lane.zombies.add(slot)
+    const graceMs = policy.zombieGraceMs
+    slot.grace = core.alarms.set(core.clock.now() + graceMs, () => this.#abandon(slot, graceMs))
+  }
+
+  #timeUp(entry: Entry, timeoutMs: number): void {
+    entry.alarm = undefined
+    const error = new LaneError('COMMAND_TIMEOUT', `Command timed out after ${formatDuration(timeoutMs)}`, {
+      fields: { timeoutMs },
+    })
+    const context = entry.context as Context
+    this.orphan(entry)
+    this.#outcomes.timedOut(entry, error)
+    context.abort(error)
+  }
+
+  #abandon(slot: Slot, graceMs: number): void {
+    const core = this.#core
+    const entry = slot.entry as Entry
+    const { lane, run } = entry
+    lane.abandoned++
+    this.#free(slot, false)
+    const error = new Error(
+      `The handler of ${run.commandType} did not stop within ${formatDuration(graceMs)} of its ${run.state === 'cancelled' ? 'cancellation' : 'timeout'}; its slot was freed`,
+    )
+    core.fault(error, { lane_id: lane.id, command_id: run.id })
+    this.#outcomes.bodyGone(entry)
+  }
+
+  /** Gives up every zombie now: the queue closes and waits no longer. */
+  abandonAll(): void {
+    for (const lane of this.#core.lanes.values()) {
+      for (const slot of lane.zombies) this.#abandon(slot, lane.limits.attempt.zombieGraceMs)
+    }
+  }
+
+  /** The attempt is over as far as the command is concerned. */
+  #endAttempt(entry: Entry): void {
+    if (entry.alarm !== undefined) this.#core.alarms.clear(entry.alarm)
+    entry.alarm = undefined
+    entry.lane.removeRunning(entry)
+  }
+
+  /** The body has ended, or is given up: its slot goes back. */
+  #free(slot: Slot, reusable = true): void {
+    const core = this.#core
+    const entry = slot.entry as Entry
+    const { lane } = entry
+    if (slot.zombie) {
+      lane.zombies.delete(slot)
+      core.alarms.clear(slot.grace)
+    } else this.#endAttempt(entry)
+    ;(entry.context as Context).end()
+    entry.context = undefined
+    entry.slot = undefined
+    slot.entry = undefined
+    slot.zombie = false
+    slot.grace = undefined
+    if (slot.lender === undefined && slot.borrower === undefined) core.scheduler.release(lane)
+    else this.#lending.giveBack(slot, lane)
+    core.scheduler.update(lane)
+    core.askForPass()
+    if (reusable && this.#pool.length < POOL_SIZE) this.#pool.push(slot)
+    const { details } = entry
+    if (details?.onFree === undefined) return
+    const { onFree } = details
+    details.onFree = undefined
+    onFree()
+  }
+}
+
+function isThenable(value: unknown): boolean {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
+  return typeof (value as { then?: unknown }).then === 'function'
+}
+
+/** A genuine promise that follows a foreign thenable, however often that settles. */
+const adopt = (value: unknown): Promise<unknown> => new Promise((resolve) => resolve(value))

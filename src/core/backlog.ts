@@ -1,0 +1,341 @@
+/**
+ * The commands that wait in one lane, in the order in which they are to start: best command priority first, then arrival
+ * (or the reverse of it, for a `lifo` lane).
+ *
+ * Commands of one priority stand in a bucket. New ones are appended to a list of chunks with two columns, the run and
+ * what it is to do, so a waiting command costs no object beyond its run, nothing is copied as the list grows, and what
+ * many commands share (the lane's policy, the time of a burst) is noted once per chunk. A command that comes back (a
+ * retry that is due) stands in the bucket's heap `returns` under its original place. Every place is known when the
+ * command arrives, and a delayed command reserves its own, so arrival order is a number and never a clock's.
+ *
+ * Cost: O(1) for a lane with one priority, O(log n) in the number of different priorities and of returned commands.
+ */
+import type { Entry } from './entry.js'
+import { Heap } from './heap.js'
+import type { AttemptPolicy } from './lane-config.js'
+import type { Run } from './run.js'
+
+/** Commands per chunk: large enough that its own bytes vanish in the commands', small enough to be freed in steps. */
+const CHUNK_SIZE = 256
+
+/** A stretch of arrivals: those from place `base` on, submitted under one policy. */
+class Chunk {
+  readonly runs: (Run | undefined)[] = new Array(CHUNK_SIZE)
+  readonly bodies: unknown[] = new Array(CHUNK_SIZE)
+  /** Times of arrival: pairs of (index from which on, time). A burst shares one pair. */
+  readonly times: number[] = []
+  /** First index that may hold a command, the one after the last that may, and the one that is filled next. */
+  head = 0
+  top = 0
+  tail = 0
+  /** Commands still in it. */
+  live = 0
+  previous: Chunk | undefined
+  next: Chunk | undefined
+
+  readonly base: number
+  readonly firstSeq: number
+  readonly policy: AttemptPolicy
+
+  constructor(base: number, firstSeq: number, policy: AttemptPolicy) {
+    this.base = base
+    this.firstSeq = firstSeq
+    this.policy = policy
+  }
+
+  timeAt(index: number): number {
+    let low = 0
+    let high = this.times.length / 2 - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if ((this.times[middle * 2] as number) > index) high = middle - 1
+      else low = middle
+    }
+    return this.times[low * 2 + 1] as number
+  }
+}
+
+/** A command taken out of the backlog; `entry` is there when it had one already. */
+export type Waiting = {
+  run: Run
+  body: unknown
+  place: number
+  priority: number
+  arrivedAt: number
+  policy: AttemptPolicy
+}
+
+type Found = { readonly bucket: Bucket; readonly chunk: Chunk; readonly index: number }
+
+class Bucket {
+  heapIndex = -1
+  size = 0
+  nextPlace: number
+  first: Chunk | undefined
+  last: Chunk | undefined
+  returns: Heap<Entry> | undefined
+
+  readonly priority: number
+
+  constructor(priority: number, nextPlace: number) {
+    this.priority = priority
+    this.nextPlace = nextPlace
+  }
+}
+
+const byPriority = (a: Bucket, b: Bucket): boolean => a.priority < b.priority
+const oldestFirst = (a: Entry, b: Entry): boolean => a.place < b.place
+const newestFirst = (a: Entry, b: Entry): boolean => a.place > b.place
+
+export class Backlog {
+  /** Commands waiting. */
+  size = 0
+  #lifo: boolean
+  readonly #buckets = new Map<number, Bucket>()
+  /** Buckets that hold commands, best priority first. */
+  readonly #filled = new Heap<Bucket>(byPriority)
+  /** The bucket used last: most lanes know one priority only. */
+  #recent: Bucket | undefined
+  /** Places given out in buckets that are gone; a new bucket starts above them, so that a late return stays first. */
+  #placesUsed = 0
+  /** What `take` gives: one object, filled anew each time. */
+  readonly #taken: Waiting = {
+    run: undefined as unknown as Run,
+    body: undefined,
+    place: 0,
+    priority: 0,
+    arrivedAt: 0,
+    policy: undefined as unknown as AttemptPolicy,
+  }
+
+  constructor(lifo: boolean) {
+    this.#lifo = lifo
+  }
+
+  /** Appends a new command and gives its place. `seq` is its number in the queue, which only ever grows. */
+  push(run: Run, body: unknown, priority: number, policy: AttemptPolicy, now: number, seq: number): number {
+    const bucket = this.#bucket(priority)
+    this.#append(bucket, run, body, policy, now, seq)
+    this.#grew(bucket)
+    return bucket.nextPlace - 1
+  }
+
+  /** Keeps the place of a command that arrives now but has to wait for its time; gives the place. */
+  reserve(priority: number, policy: AttemptPolicy, now: number, seq: number): number {
+    const bucket = this.#bucket(priority)
+    this.#append(bucket, undefined, undefined, policy, now, seq)
+    const place = bucket.nextPlace - 1
+    if (bucket.size === 0) this.#drop(bucket)
+    return place
+  }
+
+  /** Puts a command back under its original place: a retry or a delay that is due. */
+  putBack(entry: Entry): void {
+    const bucket = this.#bucket(entry.priority)
+    bucket.returns ??= new Heap(this.#lifo ? newestFirst : oldestFirst)
+    bucket.returns.push(entry)
+    this.#grew(bucket)
+  }
+
+  /** Takes the command that is to start next. The object is reused by the next call. */
+  take(): Waiting | undefined {
+    const bucket = this.#filled.peek()
+    if (bucket === undefined) return undefined
+    const returned = bucket.returns?.peek()
+    const chunk = this.#lifo ? newestChunk(bucket) : bucket.first
+    if (returned !== undefined && (chunk === undefined || this.#isBefore(returned.place, chunk))) {
+      bucket.returns?.remove(returned)
+      this.#shrank(bucket)
+      return Object.assign(this.#taken, { run: returned.run, body: returned.body })
+    }
+    return this.#takeAt(bucket, chunk as Chunk, this.#lifo ? lastIndex(chunk as Chunk) : firstIndex(chunk as Chunk))
+  }
+
+  /** Takes out a command that waits, wherever it stands; false when it does not. `seq` is its number in the queue. */
+  extract(run: Run, seq: number): boolean {
+    const found = this.#locate(seq, (candidate) => candidate === run)
+    if (found === undefined) return false
+    this.#takeAt(found.bucket, found.chunk, found.index)
+    return true
+  }
+
+  /** What is known of a waiting command, left in place. */
+  find(seq: number, isIt: (run: Run) => boolean): Waiting | undefined {
+    const found = this.#locate(seq, isIt)
+    if (found === undefined) return undefined
+    const { bucket, chunk, index } = found
+    return describe(bucket, chunk, index, chunk.runs[index] as Run)
+  }
+
+  /** Takes out a command that had been put back; false when it is not among those. */
+  extractReturned(entry: Entry): boolean {
+    const bucket = this.#buckets.get(entry.priority)
+    if (entry.heapIndex < 0 || bucket?.returns === undefined) return false
+    bucket.returns.remove(entry)
+    this.#shrank(bucket)
+    return true
+  }
+
+  /** Every waiting command with what is known of it, bucket by bucket; at most `limit` of a bucket, from number `fromSeq` on. */
+  *waiting(fromSeq = 0, limit = Number.POSITIVE_INFINITY): Generator<Waiting> {
+    for (const bucket of this.#buckets.values()) {
+      // The first chunk may begin with commands before `fromSeq`: they do not count.
+      let left = limit + CHUNK_SIZE
+      for (let chunk = bucket.first; chunk !== undefined && left > 0; chunk = chunk.next) {
+        if (chunk.next !== undefined && chunk.next.firstSeq <= fromSeq) continue
+        for (let index = chunk.head; index < chunk.tail && left > 0; index++) {
+          const run = chunk.runs[index]
+          if (run === undefined) continue
+          yield describe(bucket, chunk, index, run)
+          left--
+        }
+      }
+      for (const { run, body, place, priority, arrivedAt, policy } of bucket.returns?.items() ?? []) {
+        yield { run, body, place, priority, arrivedAt, policy }
+      }
+    }
+  }
+
+  /** Changes which end is served first. */
+  setLifo(lifo: boolean): void {
+    if (this.#lifo === lifo) return
+    this.#lifo = lifo
+    for (const bucket of this.#buckets.values()) {
+      const returned = [...(bucket.returns?.items() ?? [])]
+      bucket.returns = undefined
+      if (returned.length === 0) continue
+      const heap = new Heap(lifo ? newestFirst : oldestFirst)
+      for (const entry of returned) heap.push(entry)
+      bucket.returns = heap
+    }
+  }
+
+  /** Walks chunks, not commands: the numbers of a bucket's commands only ever grow. */
+  #locate(seq: number, isIt: (run: Run) => boolean): Found | undefined {
+    for (const bucket of this.#buckets.values()) {
+      let chunk = bucket.first
+      while (chunk?.next !== undefined && chunk.next.firstSeq <= seq) chunk = chunk.next
+      if (chunk === undefined) continue
+      for (let index = chunk.head; index < chunk.top; index++) {
+        const run = chunk.runs[index]
+        if (run !== undefined && isIt(run)) return { bucket, chunk, index }
+      }
+    }
+    return undefined
+  }
+
+  #bucket(priority: number): Bucket {
+    if (this.#recent?.priority === priority) return this.#recent
+    let bucket = this.#buckets.get(priority)
+    if (bucket === undefined) {
+      bucket = new Bucket(priority, this.#placesUsed)
+      this.#buckets.set(priority, bucket)
+    }
+    this.#recent = bucket
+    return bucket
+  }
+
+  #append(bucket: Bucket, run: Run | undefined, body: unknown, policy: AttemptPolicy, now: number, seq: number): void {
+    let chunk = bucket.last
+    if (chunk === undefined || chunk.tail === CHUNK_SIZE || chunk.policy !== policy) {
+      chunk = this.#addChunk(bucket, seq, policy)
+    }
+    const index = chunk.tail++
+    bucket.nextPlace++
+    const { times } = chunk
+    if (times.length === 0 || times[times.length - 1] !== now) times.push(index, now)
+    if (run === undefined) return
+    chunk.runs[index] = run
+    chunk.bodies[index] = body
+    chunk.live++
+    chunk.top = chunk.tail
+  }
+
+  #addChunk(bucket: Bucket, seq: number, policy: AttemptPolicy): Chunk {
+    const last = bucket.last
+    const chunk = new Chunk(bucket.nextPlace, seq, policy)
+    chunk.previous = last
+    bucket.last = chunk
+    if (last === undefined) bucket.first = chunk
+    else {
+      last.next = chunk
+      if (last.live === 0) unlink(bucket, last)
+    }
+    return chunk
+  }
+
+  /** Whether the place comes before the next command of the chunk that is to be served. */
+  #isBefore(place: number, chunk: Chunk): boolean {
+    if (chunk.live === 0) return true
+    return this.#lifo ? place > chunk.base + lastIndex(chunk) : place < chunk.base + firstIndex(chunk)
+  }
+
+  #takeAt(bucket: Bucket, chunk: Chunk, index: number): Waiting {
+    const taken = this.#taken
+    taken.run = chunk.runs[index] as Run
+    taken.body = chunk.bodies[index]
+    taken.place = chunk.base + index
+    taken.priority = bucket.priority
+    taken.arrivedAt = chunk.timeAt(index)
+    taken.policy = chunk.policy
+    chunk.runs[index] = undefined
+    chunk.bodies[index] = undefined
+    chunk.live--
+    if (index === chunk.head) chunk.head++
+    // The last chunk goes on taking arrivals until it is full; any other without commands is done with.
+    if (chunk.live === 0 && (chunk.tail === CHUNK_SIZE || chunk !== bucket.last)) unlink(bucket, chunk)
+    this.#shrank(bucket)
+    return taken
+  }
+
+  #grew(bucket: Bucket): void {
+    if (bucket.size++ === 0) this.#filled.push(bucket)
+    this.size++
+  }
+
+  #shrank(bucket: Bucket): void {
+    this.size--
+    if (--bucket.size > 0) return
+    this.#filled.remove(bucket)
+    this.#drop(bucket)
+  }
+
+  /** Forgets an empty bucket unless it is the one in use: commands may come in any number of priorities. */
+  #drop(bucket: Bucket): void {
+    if (this.#buckets.size === 1) return
+    this.#placesUsed = Math.max(this.#placesUsed, bucket.nextPlace)
+    this.#buckets.delete(bucket.priority)
+    if (this.#recent === bucket) this.#recent = undefined
+  }
+}
+
+function unlink(bucket: Bucket, chunk: Chunk): void {
+  if (chunk.previous === undefined) bucket.first = chunk.next
+  else chunk.previous.next = chunk.next
+  if (chunk.next === undefined) bucket.last = chunk.previous
+  else chunk.next.previous = chunk.previous
+}
+
+/** The first command of a chunk that holds one; what is passed over is not looked at again. */
+function firstIndex(chunk: Chunk): number {
+  while (chunk.runs[chunk.head] === undefined) chunk.head++
+  return chunk.head
+}
+
+/** The last command of a chunk that holds one; its place is not given out again. */
+function lastIndex(chunk: Chunk): number {
+  while (chunk.runs[chunk.top - 1] === undefined) chunk.top--
+  return chunk.top - 1
+}
+
+/** The chunk of the newest command: the last one is kept for arrivals even when it holds none. */
+const newestChunk = ({ last }: Bucket): Chunk | undefined => (last?.live === 0 ? (last.previous ?? last) : last)
+
+const describe = (bucket: Bucket, chunk: Chunk, index: number, run: Run): Waiting => ({
+  run,
+  body: chunk.bodies[index],
+  place: chunk.base + index,
+  priority: bucket.priority,
+  arrivedAt: chunk.timeAt(index),
+  policy: chunk.policy,
+})

@@ -1,0 +1,50 @@
+/** The queue's options, collected step by step. */
+import type { EventEmitter } from './event-stream.js'
+import {
+  type BuiltInLaneId,
+  defaultLanes,
+  type LaneDefinition,
+  type LaneOptions,
+  changedOptions,
+} from './lane-config.js'
+import { DeadLetterQueue } from './dead-letters.js'
+import { QueueManager } from './manager.js'
+
+/** Builds a queue fluently: `await new QueueManagerBuilder().withDefaultLanes().withDlq(100).build()`. */
+export class QueueManagerBuilder<L extends string = never> {
+  readonly #emitter: EventEmitter | undefined
+  readonly #lanes: Record<string, LaneDefinition> = {}
+  #deadLetters: DeadLetterQueue | undefined
+
+  /** Events go to `emitter` when one is given; the queue makes its own otherwise. */
+  constructor(emitter?: EventEmitter) {
+    this.#emitter = emitter
+  }
+
+  /** The six built-in lanes. */
+  withDefaultLanes(): QueueManagerBuilder<L | BuiltInLaneId> {
+    Object.assign(this.#lanes, defaultLanes())
+    return this as unknown as QueueManagerBuilder<L | BuiltInLaneId>
+  }
+
+  /** A lane; one with an id that exists replaces it. */
+  withLane<Id extends string>(id: Id, config: LaneOptions, priority: number): QueueManagerBuilder<L | Id> {
+    this.#lanes[id] = Object.assign(changedOptions(config, {}), { priority })
+    return this as unknown as QueueManagerBuilder<L | Id>
+  }
+
+  /** Keeps up to `size` dead letters, or uses a ring of yours. `CONFIG_INVALID` for a size below 1. */
+  withDlq(size: number | DeadLetterQueue): this {
+    this.#deadLetters = size instanceof DeadLetterQueue ? size : new DeadLetterQueue(size)
+    return this
+  }
+
+  /** The queue. Rejects with `CONFIG_INVALID` when an option is wrong. */
+  async build(): Promise<QueueManager<L>> {
+    return new QueueManager<L>({
+      lanes: this.#lanes as Record<L, LaneDefinition>,
+      deadLetters: this.#deadLetters,
+      events: this.#emitter,
+    })
+  }
+}

@@ -1,0 +1,97 @@
+/** What a handler does through its context: report, log, and submit children that belong to it. */
+import type { Admission } from './admission.js'
+import type { AnyCommand } from './command.js'
+import type { ChildQueue, ContextHost } from './context.js'
+import type { QueueCore } from './core.js'
+import type { Entry } from './entry.js'
+import { instantText } from './clock.js'
+import type { Lending } from './lending.js'
+import type { Run } from './run.js'
+import type { SubmitOptions } from './submit-options.js'
+
+/** Log lines that are kept per command. */
+const LOG_LINES = 1000
+
+/** The queue's own methods that a child queue passes on. */
+export type QueueReads = Pick<ChildQueue, 'cancel' | 'get' | 'list' | 'stats'>
+
+export class Children implements ContextHost {
+  readonly #core: QueueCore
+  readonly #admission: Admission
+  readonly #lending: Lending
+  readonly #reads: QueueReads
+
+  constructor(core: QueueCore, admission: Admission, lending: Lending, reads: QueueReads) {
+    this.#core = core
+    this.#admission = admission
+    this.#lending = lending
+    this.#reads = reads
+  }
+
+  progress(entry: Entry, value: unknown): void {
+    const { run } = entry
+    entry.more.lastProgress = value
+    for (const reader of entry.details?.readers ?? []) reader.push(value)
+    if (!this.#core.hasListeners) return
+    this.#core.emit('queue.command.progress', { lane_id: run.laneId, command_id: run.id, value })
+  }
+
+  log(entry: Entry, attempt: number, line: string): void {
+    entry.more.logs ??= []
+    const { logs } = entry.more
+    if (logs.length === LOG_LINES) logs.shift()
+    logs.push({ at: instantText(this.#core.clock.wallNow()), attempt, line: String(line) })
+  }
+
+  childQueue(parent: Entry): ChildQueue {
+    const submit = (laneId: string, command: unknown, options?: SubmitOptions): Run =>
+      this.#admission.submit(laneId, command, options, { parent })
+    return {
+      ...this.#reads,
+      submit: submit as ChildQueue['submit'],
+      submitBatch: (laneId, commands, options) =>
+        submitEach(commands, options, (one, own) => submit(laneId, one, own)) as never,
+    }
+  }
+
+  async runChild(
+    parent: Entry,
+    laneId: string,
+    command: AnyCommand,
+    options: SubmitOptions | undefined,
+  ): Promise<unknown> {
+    const run = this.#admission.submit(laneId, command, options, { parent })
+    await run.accepted
+    const child = run.inner as Entry
+    parent.more.waiting++
+    this.#lending.add(child)
+    this.#core.askForPass()
+    try {
+      return await run
+    } finally {
+      await bodyEnded(child)
+      parent.more.waiting--
+    }
+  }
+}
+
+/** A child that was answered early may still run in its parent's slot: the parent goes on when that is its own again. */
+function bodyEnded(child: Entry): Promise<void> | undefined {
+  if (child.slot?.lender === undefined) return undefined
+  return new Promise((resolve) => {
+    child.more.onFree = resolve
+  })
+}
+
+/** Submits each item of a batch, with its own options if it brings some. */
+export function submitEach(
+  commands: readonly unknown[],
+  options: SubmitOptions | undefined,
+  submit: (command: unknown, options: SubmitOptions | undefined) => Run,
+): Run[] {
+  return commands.map((item) =>
+    Array.isArray(item)
+      ? submit(item[0], options === undefined ? item[1] : { ...options, ...item[1] })
+      : submit(item, options),
+  )
+}

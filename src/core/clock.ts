@@ -1,0 +1,64 @@
+/**
+ * The only place that touches the machine's clocks and timers. Everything else gets a `Clock`, so a test can drive time
+ * by hand. Inside, time is monotonic: a step of the wall clock moves no timeout. Wall time is for people: timestamps.
+ */
+
+/** A timer that was set; give it back to `clearTimer`. */
+export type Timer = { readonly __timer?: never } | number | object
+
+/** Time as a service. `now` is monotonic milliseconds from an arbitrary origin, `wallNow` is Unix time in milliseconds. */
+export interface Clock {
+  now(): number
+  wallNow(): number
+  /** Calls `fire` once, no earlier than `delayMs` from now. The delay may exceed 2^31-1 ms. */
+  setTimer(delayMs: number, fire: () => void): Timer
+  clearTimer(timer: Timer): void
+}
+
+/** Longest delay that a host timer takes; a longer one fires at once. */
+const LONGEST_TIMER_MS = 2_147_483_647
+
+class SystemTimer {
+  handle: unknown
+  readonly dueAt: number
+  readonly fire: () => void
+
+  constructor(dueAt: number, fire: () => void) {
+    this.dueAt = dueAt
+    this.fire = fire
+  }
+}
+
+/** The machine's clock. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  wallNow: () => Date.now(),
+  setTimer(delayMs, fire) {
+    const timer = new SystemTimer(performance.now() + delayMs, fire)
+    arm(timer, delayMs)
+    return timer
+  },
+  clearTimer(timer) {
+    clearTimeout((timer as SystemTimer).handle as Parameters<typeof clearTimeout>[0])
+  },
+}
+
+/** Sets the host timer for the rest of the delay, in pieces that it can take. It may fire a fraction of a millisecond early. */
+function arm(timer: SystemTimer, delayMs: number): void {
+  timer.handle = setTimeout(
+    () => {
+      const left = timer.dueAt - performance.now()
+      if (left > 0) arm(timer, left)
+      else timer.fire()
+    },
+    Math.min(Math.ceil(delayMs), LONGEST_TIMER_MS),
+  )
+}
+
+/** An instant as RFC 3339 text in UTC. */
+export const instantText = (wallMs: number): string => new Date(wallMs).toISOString()
+
+/** Reads an instant given as a Date, Unix milliseconds or RFC 3339 text; NaN when it is none of them. */
+export function instantMs(value: Date | number | string): number {
+  return typeof value === 'number' ? value : new Date(value).getTime()
+}

@@ -1,0 +1,138 @@
+/** What a handler is given beside its payload: one per attempt, useless once the attempt has ended. */
+import { type AnyCommand, payloadOf, type TypedCommand } from './command.js'
+import type { DefinedCommand } from './definition.js'
+import type { Entry } from './entry.js'
+import type { CommandRecord, ListOptions, ListPage } from './records.js'
+import type { CommandRun } from './run.js'
+import type { QueueStats } from './stats.js'
+import type { SubmitOptions } from './submit-options.js'
+
+/** The queue as a handler sees it: what is submitted here belongs to the running command and is cancelled with it. */
+export interface ChildQueue {
+  submit<R = unknown>(laneId: string, command: AnyCommand<R>, options?: SubmitOptions): CommandRun<R>
+  submit<R>(laneId: string, command: DefinedCommand<never, never, R>, options?: SubmitOptions): CommandRun<R>
+  submitBatch(
+    laneId: string,
+    commands: readonly (AnyCommand | readonly [AnyCommand, SubmitOptions])[],
+    options?: SubmitOptions,
+  ): CommandRun[]
+  cancel(commandId: string, reason?: unknown): boolean
+  get(commandId: string): Promise<CommandRecord | undefined>
+  list(options?: ListOptions): Promise<ListPage>
+  stats(): QueueStats
+}
+
+/** What a handler is given beside its payload. */
+export interface CommandContext<P = unknown> {
+  readonly id: string
+  readonly laneId: string
+  readonly commandType: string
+  readonly payload: P
+  /** Number of this attempt, from 1. */
+  readonly attempt: number
+  /**
+   * Aborts when this attempt is to stop; its reason is the `LaneError` that says why (`COMMAND_TIMEOUT`,
+   * `COMMAND_CANCELLED`). Made when first read.
+   */
+  readonly signal: AbortSignal
+  /** Tells whoever reads `run.progress()`, and the subscribers. Ignored once the attempt has ended. */
+  readonly progress: (value: unknown) => void
+  /** Adds a line to the command's record; the newest 1,000 are kept. Ignored once the attempt has ended. */
+  readonly log: (line: string) => void
+  /** Submits children: they are cancelled with this command, unless submitted with `detached`. */
+  readonly queue: ChildQueue
+  /**
+   * Submits a child and waits for it, lending it this attempt's slot meanwhile, so a full lane cannot wait for itself.
+   * The time counts towards this attempt's timeout.
+   */
+  readonly run: <R = unknown>(
+    laneId: string,
+    command: AnyCommand<R> | TypedCommand,
+    options?: SubmitOptions,
+  ) => Promise<R>
+}
+
+/** The queue, as a context needs it. */
+export interface ContextHost {
+  progress(entry: Entry, value: unknown): void
+  log(entry: Entry, attempt: number, line: string): void
+  childQueue(parent: Entry): ChildQueue
+  runChild(parent: Entry, laneId: string, command: AnyCommand, options: SubmitOptions | undefined): Promise<unknown>
+}
+
+/**
+ * The context of one attempt. Everything that costs something is made when it is first asked for; functions are bound,
+ * so handlers may take them apart: `async ({ path }, { signal, progress }) => …`.
+ */
+export class Context implements CommandContext {
+  readonly #entry: Entry
+  readonly #host: ContextHost
+  readonly attempt: number
+  #ended = false
+  #aborted = false
+  #reason: unknown
+  #controller: AbortController | undefined
+
+  constructor(entry: Entry, attempt: number, host: ContextHost) {
+    this.#entry = entry
+    this.#host = host
+    this.attempt = attempt
+  }
+
+  get id(): string {
+    return this.#entry.run.id
+  }
+
+  get laneId(): string {
+    return this.#entry.run.laneId
+  }
+
+  get commandType(): string {
+    return this.#entry.run.commandType
+  }
+
+  get payload(): unknown {
+    return payloadOf(this.#entry.body)
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#aborted) this.#controller.abort(this.#reason)
+    }
+    return this.#controller.signal
+  }
+
+  get progress(): (value: unknown) => void {
+    return (value) => {
+      if (!this.#ended && !this.#aborted) this.#host.progress(this.#entry, value)
+    }
+  }
+
+  get log(): (line: string) => void {
+    return (line) => {
+      if (!this.#ended) this.#host.log(this.#entry, this.attempt, line)
+    }
+  }
+
+  get queue(): ChildQueue {
+    return this.#host.childQueue(this.#entry)
+  }
+
+  get run(): CommandContext['run'] {
+    return (laneId, command, options) =>
+      this.#host.runChild(this.#entry, laneId, command as AnyCommand, options) as Promise<never>
+  }
+
+  /** The attempt is to stop. */
+  abort(reason: unknown): void {
+    this.#aborted = true
+    this.#reason = reason
+    this.#controller?.abort(reason)
+  }
+
+  /** The body has ended. */
+  end(): void {
+    this.#ended = true
+  }
+}

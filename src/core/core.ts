@@ -1,0 +1,207 @@
+/**
+ * What all parts of one queue share: its lanes, its time, its events, what is known by id, and the pass that starts
+ * commands. The parts around it (admission, attempts, outcomes, lifecycle) hold the rules; this holds the state.
+ *
+ * One pass per turn. Submits and ended attempts do not start anything by themselves: they ask for a pass, which runs one
+ * microtask later. So commands submitted in one stretch of code are all seen before the first is started, attempts that
+ * end together are followed up together, and the clock is read once for all of them.
+ */
+import { Alarms } from './alarms.js'
+import { type Clock, instantText } from './clock.js'
+import type { Waiting } from './backlog.js'
+import type { PayloadSchema } from './definition.js'
+import type { CommandContext } from './context.js'
+import type { DeadLetterQueue } from './dead-letters.js'
+import { Entry } from './entry.js'
+import { errorText, LaneError } from './errors.js'
+import type { EventEmitter } from './event-stream.js'
+import type { EventKey, EventPayloads } from './events.js'
+import type { LaneState } from './lane.js'
+import { type Random, randomText } from './random.js'
+import { Retention } from './retention.js'
+import type { Run } from './run.js'
+import { Scheduler } from './scheduler.js'
+
+/** A handler as it is called. */
+export type AnyHandler = (payload: unknown, context: CommandContext) => unknown
+
+/** What the core is made of. */
+export type CoreParts = {
+  readonly clock: Clock
+  readonly random: Random
+  readonly events: EventEmitter
+  readonly maxConcurrency: number
+  readonly deadLetters: DeadLetterQueue | undefined
+  readonly retained: number
+  readonly onFault: ((error: unknown) => void) | undefined
+}
+
+const settledPromise = Promise.resolve()
+
+/** Ids count in base 36; the last two digits come from a table, so most ids cost one joining of two strings. */
+const LOW_DIGITS = Array.from({ length: 36 * 36 }, (_, n) => n.toString(36).padStart(2, '0'))
+
+export class QueueCore {
+  readonly clock: Clock
+  readonly random: Random
+  readonly events: EventEmitter
+  readonly alarms: Alarms
+  readonly scheduler: Scheduler
+  readonly deadLetters: DeadLetterQueue | undefined
+  readonly lanes = new Map<string, LaneState>()
+  readonly handlers = new Map<string, AnyHandler>()
+  /** Schemas of payloads, by command type, of handlers that were registered with a definition. */
+  readonly payloadSchemas = new Map<string, PayloadSchema>()
+  /** Commands that stand somewhere else than in a backlog, by id; and those whose id the submitter chose. */
+  readonly byId = new Map<string, Entry>()
+  readonly settled: Retention
+  /** Accepted commands without an outcome. */
+  unsettled = 0
+  started = false
+  /** Nothing starts any more. */
+  stopped = false
+  isShuttingDown = false
+  /** What a pass does, and what is asked after it; set once by the manager. */
+  onPass: () => void = () => {}
+  onQuiet: () => void = () => {}
+  readonly #onFault: ((error: unknown) => void) | undefined
+  readonly #idPrefix: string
+  #idHigh = ''
+  #lastSeq = -1
+  #passAsked = false
+  #now = 0
+  #timeIsFresh = false
+
+  constructor(parts: CoreParts) {
+    this.clock = parts.clock
+    this.random = parts.random
+    this.events = parts.events
+    this.deadLetters = parts.deadLetters
+    this.alarms = new Alarms(parts.clock)
+    this.scheduler = new Scheduler(parts.maxConcurrency)
+    this.settled = new Retention(parts.retained, (entry) => {
+      if (entry.isListed) this.byId.delete(entry.run.id)
+    })
+    this.#onFault = parts.onFault
+    this.#idPrefix = `${randomText(parts.random, 10)}-`
+    this.events.onFilterFault((error) => this.#onFault?.(error))
+  }
+
+  /** The number of the next command of this queue; they only ever grow. */
+  nextSeq(): number {
+    const seq = ++this.#lastSeq
+    if (seq % LOW_DIGITS.length === 0) {
+      const high = seq / LOW_DIGITS.length
+      this.#idHigh = high === 0 ? this.#idPrefix : this.#idPrefix + high.toString(36)
+    }
+    return seq
+  }
+
+  /** The id of the command whose number `nextSeq` gave last. */
+  newId(seq: number): string {
+    return this.#idHigh + (LOW_DIGITS[seq % LOW_DIGITS.length] as string)
+  }
+
+  /** The number in an id that this queue made; -1 for any other. */
+  seqOf(id: string): number {
+    if (!id.startsWith(this.#idPrefix)) return -1
+    const seq = Number.parseInt(id.slice(this.#idPrefix.length), 36)
+    return Number.isNaN(seq) ? -1 : seq
+  }
+
+  /** The time of this turn; asks for the pass that ends the turn. */
+  turnTime(): number {
+    if (!this.#timeIsFresh) {
+      this.#now = this.clock.now()
+      this.#timeIsFresh = true
+      this.askForPass()
+    }
+    return this.#now
+  }
+
+  /** A monotonic instant as text. */
+  instant(at: number): string {
+    return instantText(this.clock.wallNow() - this.clock.now() + at)
+  }
+
+  askForPass(): void {
+    if (this.#passAsked) return
+    this.#passAsked = true
+    settledPromise.then(this.#pass)
+  }
+
+  readonly #pass = (): void => {
+    this.#passAsked = false
+    if (this.started && !this.stopped) this.onPass()
+    this.#timeIsFresh = false
+    if (this.scheduler.held === 0 && this.unsettled === 0) this.onQuiet()
+  }
+
+  get hasListeners(): boolean {
+    return this.events.hasSubscribers
+  }
+
+  /** Tells the subscribers; to be called only while there are any. */
+  emit<K extends EventKey>(key: K, payload: EventPayloads[K]): void {
+    this.events.publish(key, payload, this.clock.wallNow())
+  }
+
+  /** Something went wrong outside any command's outcome. Told, never thrown. */
+  fault(error: unknown, where: { lane_id?: string; command_id?: string } = {}): void {
+    if (this.hasListeners) this.emit('queue.fault', { error: errorText(error), ...where })
+    try {
+      this.#onFault?.(error)
+    } catch {
+      // the fault of a fault's listener has nowhere left to go
+    }
+  }
+
+  /** Makes a command known by its id, until it is no longer kept. */
+  list(entry: Entry): void {
+    if (entry.isListed) return
+    entry.isListed = true
+    this.byId.set(entry.run.id, entry)
+  }
+
+  lane(id: string): LaneState {
+    const lane = this.lanes.get(id)
+    if (lane === undefined) throw laneNotFound(id)
+    return lane
+  }
+
+  /** The entry of a run of this queue; made when the command only waits. Undefined when the submit was refused. */
+  entryOf(run: Run): Entry | undefined {
+    if (typeof run.inner !== 'function') return run.inner
+    const seq = this.seqOf(run.id)
+    const waiting = this.lanes.get(run.laneId)?.backlog.find(seq, (candidate) => candidate === run)
+    return waiting === undefined ? undefined : this.enter(waiting, this.lane(run.laneId), seq)
+  }
+
+  /** The entry of a command that waits, or a new one. */
+  enter(waiting: Waiting, lane: LaneState, seq = this.seqOf(waiting.run.id)): Entry {
+    const { run, body, priority, place, arrivedAt, policy } = waiting
+    if (typeof run.inner !== 'function') return run.inner
+    return new Entry(run, lane, body, seq, priority, place, arrivedAt, policy)
+  }
+
+  /** The backlog of a lane has grown: may it start something, is it under pressure? */
+  backlogGrew(lane: LaneState): void {
+    if (lane.rank < 0) this.scheduler.update(lane)
+    if (!lane.underPressure && lane.backlog.size >= lane.limits.pressureThreshold) {
+      lane.underPressure = true
+      if (this.hasListeners) this.emit('queue.lane.pressure', { lane_id: lane.id })
+    }
+  }
+
+  /** The backlog of a lane has shrunk. */
+  backlogShrank(lane: LaneState): void {
+    this.scheduler.update(lane)
+    if (lane.underPressure && lane.backlog.size === 0) {
+      lane.underPressure = false
+      if (this.hasListeners) this.emit('queue.lane.idle', { lane_id: lane.id })
+    }
+  }
+}
+
+export const laneNotFound = (id: unknown): LaneError =>
+  new LaneError('LANE_NOT_FOUND', `Lane not found: ${String(id)}`, { fields: { laneId: id } })

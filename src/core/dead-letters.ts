@@ -1,0 +1,203 @@
+/**
+ * Settled failures, kept for inspection and redrive. A bounded ring: at capacity the oldest letter is dropped before a
+ * new one is stored.
+ */
+import type { AnyCommand } from './command.js'
+import type { AttemptFailure } from './entry.js'
+import { type ErrorRecord, LaneError, show } from './errors.js'
+import { checkInteger, checkObject, refuseUnknown } from './options.js'
+import type { CommandRun } from './run.js'
+
+/** A command that failed for good. Plain data; instants are RFC 3339 text in UTC. */
+export type DeadLetter = {
+  readonly commandId: string
+  readonly commandType: string
+  readonly laneId: string
+  readonly payload: unknown
+  /** Text of the last error. */
+  readonly error: string
+  /** The last error in full: name, stack, cause. */
+  readonly errorDetails?: ErrorRecord
+  /** Attempts made, the first included. */
+  readonly attempts: number
+  readonly failedAt: string
+  /** The failed attempts in order; attempts that were snoozed or deferred are not among them. */
+  readonly history: readonly AttemptFailure[]
+  readonly metadata?: unknown
+  /** The command that this one was a redrive of. */
+  readonly redrivenFrom?: string
+}
+
+/** What is needed to submit a letter's command again: not data, so not in the letter. */
+export type Redrivable = { readonly command: AnyCommand; readonly priority: number }
+
+/** A bounded ring of dead letters. Several queues may share one. */
+export class DeadLetterQueue {
+  readonly capacity: number
+  readonly #letters = new Map<DeadLetter, Redrivable | undefined>()
+
+  /** `CONFIG_INVALID` unless the capacity is an integer of at least 1. */
+  constructor(capacity: number) {
+    checkInteger('DeadLetterQueue capacity', capacity, 1)
+    this.capacity = capacity
+  }
+
+  /** Letters in it. */
+  get size(): number {
+    return this.#letters.size
+  }
+
+  len(): number {
+    return this.#letters.size
+  }
+
+  isEmpty(): boolean {
+    return this.#letters.size === 0
+  }
+
+  /** Stores a letter; at capacity the oldest goes. */
+  push(letter: DeadLetter): void {
+    this.keep(letter, undefined)
+  }
+
+  /** @internal */
+  keep(letter: DeadLetter, redrivable: Redrivable | undefined): void {
+    if (this.#letters.size === this.capacity) this.pop()
+    this.#letters.set(letter, redrivable)
+  }
+
+  /** Takes the oldest letter out. */
+  pop(): DeadLetter | undefined {
+    const [oldest] = this.#letters.keys()
+    if (oldest !== undefined) this.#letters.delete(oldest)
+    return oldest
+  }
+
+  /** All letters, oldest first. */
+  list(): DeadLetter[] {
+    return [...this.#letters.keys()]
+  }
+
+  /** The newest letter of a command. */
+  get(commandId: string): DeadLetter | undefined {
+    return this.list()
+      .reverse()
+      .find((letter) => letter.commandId === commandId)
+  }
+
+  /** Takes a letter out; false when it is not in it. */
+  remove(letter: DeadLetter): boolean {
+    return this.#letters.delete(letter)
+  }
+
+  /** Empties it; gives the number of letters that were in it. */
+  clear(): number {
+    const { size } = this.#letters
+    this.#letters.clear()
+    return size
+  }
+
+  /** @internal How to submit a letter's command again. */
+  redrivable(letter: DeadLetter): Redrivable {
+    const { commandType: type, payload } = letter
+    return this.#letters.get(letter) ?? { command: { type, payload }, priority: 1000 }
+  }
+}
+
+/** Which letters are meant: those that match every field given, or for which the predicate answers true. */
+export type DeadLetterFilter =
+  | { readonly laneId?: string; readonly commandType?: string; readonly ids?: readonly string[] }
+  | ((letter: DeadLetter) => boolean)
+
+/** The queue, as its letters need it. */
+export interface DeadLetterHost {
+  /** Submits a letter's command again. */
+  resubmit(letter: DeadLetter, how: Redrivable): CommandRun
+  /** A run that was refused. */
+  refused(error: LaneError): CommandRun
+}
+
+/** `queue.deadLetters`: the queue's letters, and the way back into it. */
+export class DeadLetters {
+  readonly #ring: DeadLetterQueue | undefined
+  readonly #host: DeadLetterHost
+
+  /** @internal */
+  constructor(ring: DeadLetterQueue | undefined, host: DeadLetterHost) {
+    this.#ring = ring
+    this.#host = host
+  }
+
+  /** Most letters that are kept; 0 when the queue keeps none. */
+  get capacity(): number {
+    return this.#ring?.capacity ?? 0
+  }
+
+  async size(): Promise<number> {
+    return this.#ring?.size ?? 0
+  }
+
+  /** Letters, oldest first; those that match, when a filter is given. */
+  async list(filter?: DeadLetterFilter): Promise<DeadLetter[]> {
+    return this.#matching(filter)
+  }
+
+  /** The newest letter of a command. */
+  async get(commandId: string): Promise<DeadLetter | undefined> {
+    return this.#ring?.get(commandId)
+  }
+
+  /** Takes the oldest letter out. */
+  async pop(): Promise<DeadLetter | undefined> {
+    return this.#ring?.pop()
+  }
+
+  /**
+   * Submits a letter's command again: a new id, a fresh retry budget, `redrivenFrom` says where it comes from. The letter
+   * is taken out when the submit was accepted. One id gives the new run, which rejects with `NOT_FOUND` when there is no
+   * such letter; a filter gives the runs of all letters that match.
+   */
+  redrive(commandId: string): CommandRun
+  redrive(filter: DeadLetterFilter): Promise<CommandRun[]>
+  redrive(which: string | DeadLetterFilter): CommandRun | Promise<CommandRun[]> {
+    if (typeof which !== 'string') return this.#redriveAll(which)
+    const letter = this.#ring?.get(which)
+    if (letter !== undefined) return this.#redrive(letter)
+    return this.#host.refused(new LaneError('NOT_FOUND', `No dead letter of a command with id ${show(which)}`))
+  }
+
+  /** Takes letters out without running them again: by id or by filter. Gives how many there were. */
+  async discard(which: string | DeadLetterFilter): Promise<number> {
+    const letters = typeof which === 'string' ? this.#matching({ ids: [which] }) : this.#matching(which)
+    for (const letter of letters) this.#ring?.remove(letter)
+    return letters.length
+  }
+
+  /** Takes all letters out; gives how many there were. */
+  async clear(): Promise<number> {
+    return this.#ring?.clear() ?? 0
+  }
+
+  async #redriveAll(filter: DeadLetterFilter): Promise<CommandRun[]> {
+    return this.#matching(filter).map((letter) => this.#redrive(letter))
+  }
+
+  #redrive(letter: DeadLetter): CommandRun {
+    return this.#host.resubmit(letter, (this.#ring as DeadLetterQueue).redrivable(letter))
+  }
+
+  #matching(filter: DeadLetterFilter | undefined): DeadLetter[] {
+    const letters = this.#ring?.list() ?? []
+    if (filter === undefined) return letters
+    if (typeof filter === 'function') return letters.filter(filter)
+    checkObject('dead-letter filter', filter)
+    refuseUnknown('dead-letter filter', filter, ['laneId', 'commandType', 'ids'])
+    const { laneId, commandType, ids } = filter
+    return letters.filter(
+      (letter) =>
+        (laneId === undefined || letter.laneId === laneId) &&
+        (commandType === undefined || letter.commandType === commandType) &&
+        (ids === undefined || ids.includes(letter.commandId)),
+    )
+  }
+}

@@ -1,0 +1,97 @@
+/** One lane at run time: its limits, its backlog and its counts. Who starts next is the scheduler's business. */
+import { Backlog } from './backlog.js'
+import type { Entry } from './entry.js'
+import { type LaneLimits, type LaneOptions, laneLimits } from './lane-config.js'
+import type { Slot } from './slot.js'
+
+/** What `queue.lane(id).status()` and `queue.stats()` show of a lane. */
+export type LaneStatus = {
+  /** Commands that wait for a slot. */
+  readonly pending: number
+  /** Commands that run. */
+  readonly active: number
+  /** Commands that wait for their time: a delay, a retry in back-off, a snooze. */
+  readonly delayed: number
+  /** Bodies that go on after their command was timed out or cancelled; each holds a slot. */
+  readonly zombies: number
+  /** Bodies that were given up after `zombieGraceMs`, since the queue was made. */
+  readonly abandoned: number
+  /** Reserved slots: those really reserved when the queue has a global cap. */
+  readonly min: number
+  readonly max: number
+  readonly priority: number
+  readonly effectivePriority: number
+  readonly paused: boolean
+  readonly protected: boolean
+}
+
+export class LaneState {
+  readonly backlog: Backlog
+  /** Commands that run; each knows its index. */
+  readonly running: Entry[] = []
+  readonly delayed = new Set<Entry>()
+  limits: LaneLimits
+  /** Slots reserved under the global cap: `limits.min`, or less when that was a default and had to shrink. */
+  reserved: number
+  /** Slots in use, zombies included, borrowed ones not. */
+  held = 0
+  /** Bodies that go on although their command has its outcome or waits for a retry. */
+  readonly zombies = new Set<Slot>()
+  abandoned = 0
+  paused = false
+  underPressure = false
+
+  /** Kept by the scheduler: the lane's place among those that can start something; -1 when it cannot. */
+  rank = -1
+  before: LaneState | undefined
+  after: LaneState | undefined
+
+  readonly id: string
+  options: LaneOptions
+  priority: number
+
+  constructor(id: string, options: LaneOptions, priority: number) {
+    this.id = id
+    this.options = options
+    this.priority = priority
+    this.limits = laneLimits(`lane '${id}'`, options)
+    this.reserved = this.limits.min
+    this.backlog = new Backlog(this.limits.lifo)
+  }
+
+  /** Whether a slot of the lane's own limit is free. */
+  get hasRoom(): boolean {
+    return this.held < this.limits.max
+  }
+
+  addRunning(entry: Entry): void {
+    entry.runningIndex = this.running.length
+    this.running.push(entry)
+  }
+
+  /** Takes a command out of those that run, in O(1): the last one moves into its place. */
+  removeRunning(entry: Entry): void {
+    const last = this.running.pop() as Entry
+    if (last !== entry) {
+      this.running[entry.runningIndex] = last
+      last.runningIndex = entry.runningIndex
+    }
+    entry.runningIndex = -1
+  }
+
+  status(): LaneStatus {
+    return {
+      pending: this.backlog.size,
+      active: this.running.length,
+      delayed: this.delayed.size,
+      zombies: this.zombies.size,
+      abandoned: this.abandoned,
+      min: this.reserved,
+      max: this.limits.max,
+      priority: this.priority,
+      effectivePriority: this.priority,
+      paused: this.paused,
+      protected: this.limits.protected,
+    }
+  }
+}

@@ -1,0 +1,351 @@
+/**
+ * The queue, as its users hold it: a thin facade. What it does is done by its parts, each with one job: admission takes
+ * commands in, the scheduler chooses, attempts run bodies, outcomes settle them, lifecycle ends it all.
+ */
+import { Admission } from './admission.js'
+import { Attempts } from './attempts.js'
+import { Children, submitEach } from './children.js'
+import { type Clock, systemClock } from './clock.js'
+import type { Command, FunctionCommand, TypedCommand } from './command.js'
+import type { CommandContext } from './context.js'
+import { QueueCore } from './core.js'
+import { DeadLetterQueue, DeadLetters } from './dead-letters.js'
+import { type CommandDefinition, type DefinedCommand, validate } from './definition.js'
+import type { Entry } from './entry.js'
+import { configInvalid } from './errors.js'
+import {
+  EVENT_CAPACITY,
+  EventEmitter,
+  type EventFilter,
+  type EventStream,
+  type SubscribeOptions,
+} from './event-stream.js'
+import { LaneHandle } from './lane-handle.js'
+import { LaneState } from './lane.js'
+import { type LaneDefinition, lanePriority } from './lane-config.js'
+import { Lending } from './lending.js'
+import { Lifecycle } from './lifecycle.js'
+import { checkInteger, checkLimit, checkObject, checkText, refuseUnknown } from './options.js'
+import { type Outcome, outcomeOf } from './outcome.js'
+import { Outcomes } from './outcomes.js'
+import { PROGRESS_CAPACITY, ProgressReader } from './progress.js'
+import { type Random, systemRandom } from './random.js'
+import { type CommandRecord, findRecord, findRun, type ListOptions, listRecords, type ListPage } from './records.js'
+import { type CommandRun, type Run, type RunMethods, untilAborted } from './run.js'
+import { type QueueStats, queueStats } from './stats.js'
+import type { SubmitOptions } from './submit-options.js'
+import { isFinal } from './transitions.js'
+
+/** What a handler may give back: a value, or an outcome of `snooze` or `discard`. */
+export type HandlerResult<R> = R | Outcome | Promise<R | Outcome>
+
+/** Does the work of one command type. */
+export type Handler<P = unknown, R = unknown> = (payload: P, context: CommandContext<P>) => HandlerResult<R>
+
+/** The value of a run whose handler gives `R`: outcomes are not values. */
+export type ResultOf<R> = Exclude<Awaited<R>, Outcome>
+
+/** Lane ids that are known, with any other still allowed: completion without a cage. */
+export type LaneName<L extends string> = L | (string & {})
+
+/** Options of a queue. */
+export type QueueOptions<L extends string = string> = {
+  /** The lanes by id; at least one. `defaultLanes()` gives the six built-in ones. */
+  readonly lanes: Readonly<Record<L, LaneDefinition>>
+  /** Slots over all lanes together. Default Infinity, at least 1. */
+  readonly maxConcurrency?: number | undefined
+  /** Dead letters to keep: true for 1,000, a number, or a `DeadLetterQueue` of yours. Default 0: none are kept. */
+  readonly deadLetters?: boolean | number | DeadLetterQueue | undefined
+  /** How far a reader of events may lag behind (default 256), or an emitter of yours. */
+  readonly events?: { readonly capacity?: number | undefined } | EventEmitter | undefined
+  /** Settled commands that `get` and `list` still find, and whose id still gives the same run. Default 1,000; 0 for none. */
+  readonly retention?: { readonly count?: number | undefined } | undefined
+  /** Called with faults outside any command's outcome, as `queue.fault` tells them. Default: nothing. */
+  readonly onFault?: ((error: unknown) => void) | undefined
+  readonly clock?: Clock | undefined
+  readonly random?: Random | undefined
+}
+
+const QUEUE_OPTIONS = [
+  'lanes',
+  'maxConcurrency',
+  'deadLetters',
+  'events',
+  'retention',
+  'onFault',
+  'clock',
+  'random',
+] as const
+
+/** A queue of lanes. Make it, register handlers, `start` it, submit. */
+export class QueueManager<L extends string = string> {
+  readonly #core: QueueCore
+  readonly #admission: Admission
+  readonly #outcomes: Outcomes
+  readonly #lifecycle: Lifecycle
+  /** The dead letters: to look at, to run again, to throw away. */
+  readonly deadLetters: DeadLetters
+
+  /** `CONFIG_INVALID` names the option that is wrong. */
+  constructor(options: QueueOptions<L>) {
+    checkObject('QueueManager options', options)
+    refuseUnknown('QueueManager', options, QUEUE_OPTIONS)
+    const core = newCore(options)
+    const outcomes = new Outcomes(core)
+    const lending = new Lending(core)
+    this.#core = core
+    this.#outcomes = outcomes
+    this.#admission = new Admission(core, outcomes, this.#runMethods())
+    const children = new Children(core, this.#admission, lending, {
+      cancel: (id, reason) => this.cancel(id, reason),
+      get: (id) => this.get(id),
+      list: (listOptions) => this.list(listOptions),
+      stats: () => this.stats(),
+    })
+    const attempts = new Attempts(core, outcomes, lending, children)
+    outcomes.stopper = attempts
+    this.#lifecycle = new Lifecycle(core, outcomes, attempts, this.#admission)
+    this.deadLetters = new DeadLetters(core.deadLetters, {
+      refused: (error) => this.#admission.refuse('', '', error) as CommandRun,
+      resubmit: (letter, { command, priority }) => {
+        const submitOptions = { priority, ...(letter.metadata === undefined ? {} : { metadata: letter.metadata }) }
+        const origin = { redrivenFrom: letter.commandId }
+        const run = this.#admission.submit(letter.laneId, command, submitOptions, origin)
+        if (typeof run.inner === 'function') return run as CommandRun
+        core.deadLetters?.remove(letter)
+        const payload = { lane_id: letter.laneId, command_id: letter.commandId, redriven_as: run.id }
+        if (core.hasListeners) core.emit('queue.dead_letter.redriven', payload)
+        return run as CommandRun
+      },
+    })
+    core.onPass = () => {
+      lending.serve((entry, lender) => attempts.start(entry, lender))
+      startAll(core, attempts)
+    }
+  }
+
+  /**
+   * Says how commands of a type are run; a later call replaces the handler. With a definition, payloads are checked at
+   * submit and results when they are returned. Handlers may be registered before or after `start`.
+   */
+  handle<P = unknown, R = unknown>(type: string, handler: Handler<P, R>): void
+  handle<I, P, R>(definition: CommandDefinition<I, P, R>, handler: Handler<P, R>): void
+  handle(which: string | CommandDefinition, handler: Handler): void {
+    const type: unknown = typeof which === 'function' ? which.type : which
+    checkText('handle type', type)
+    if (typeof handler !== 'function') throw configInvalid(`handler of '${type}'`, 'a function', handler)
+    const { payload, result }: Pick<CommandDefinition, 'payload' | 'result'> = typeof which === 'function' ? which : {}
+    if (payload === undefined) this.#core.payloadSchemas.delete(type)
+    else this.#core.payloadSchemas.set(type, payload)
+    this.#core.handlers.set(type, result === undefined ? handler : checkedResults(type, handler, result))
+  }
+
+  /** Starts work; what was submitted before is seen now. Idempotent. `SHUTTING_DOWN` after the end of the queue. */
+  async start(): Promise<void> {
+    this.#lifecycle.start()
+  }
+
+  /**
+   * Submits a command to a lane and returns its run at once. Never throws: a refused submit rejects the run and
+   * `run.accepted`, with `LANE_NOT_FOUND`, `QUEUE_FULL`, `SHUTTING_DOWN`, `PAYLOAD_INVALID`, `CONFIG_INVALID` or `CONFLICT`.
+   * Commands submitted in one stretch of synchronous code are all seen before the first of them starts.
+   */
+  submit<R>(laneId: LaneName<L>, command: DefinedCommand<unknown, unknown, R>, options?: SubmitOptions): CommandRun<R>
+  submit<R>(
+    laneId: LaneName<L>,
+    command: FunctionCommand<R> | Command<R>,
+    options?: SubmitOptions,
+  ): CommandRun<ResultOf<R>>
+  submit<R = unknown>(laneId: LaneName<L>, command: TypedCommand, options?: SubmitOptions): CommandRun<R>
+  submit(laneId: string, command: unknown, options?: SubmitOptions): unknown {
+    return this.#admission.submit(laneId, command, options)
+  }
+
+  /** Submits several commands to a lane; an item may be `[command, options]`, whose options go before the common ones. */
+  submitBatch<C extends readonly unknown[]>(
+    laneId: LaneName<L>,
+    commands: readonly [...C],
+    options?: SubmitOptions,
+  ): { -readonly [K in keyof C]: CommandRun<BatchResult<C[K]>> } {
+    if (!Array.isArray(commands)) throw configInvalid('submitBatch commands', 'an array', commands)
+    const runs = submitEach(commands, options, (one, own) => this.#admission.submit(laneId, one, own))
+    return runs as never
+  }
+
+  /** A lane to look at and to steer. Throws `LANE_NOT_FOUND`. */
+  lane(laneId: LaneName<L>): LaneHandle {
+    return new LaneHandle(this.#core, this.#outcomes, this.#core.lane(laneId))
+  }
+
+  /** What is known of a command, settled ones too while they are kept. */
+  async get(commandId: string): Promise<CommandRecord | undefined> {
+    return findRecord(this.#core, commandId)
+  }
+
+  /** Commands in order of their submission, a page at a time. */
+  async list(options: ListOptions = {}): Promise<ListPage> {
+    return listRecords(this.#core, options)
+  }
+
+  /** Cancels a command by its id; false when there is none or it has its outcome. */
+  cancel(commandId: string, reason?: unknown): boolean {
+    const run = findRun(this.#core, commandId)
+    return run?.cancel(reason) ?? false
+  }
+
+  /** Counts, over all lanes and per lane. */
+  stats(): QueueStats {
+    return queueStats(this.#core)
+  }
+
+  /** All events from now on, in a bounded line of your own. */
+  subscribe(options?: SubscribeOptions): EventStream {
+    return this.#core.events.subscribeFor(this.#core, undefined, options)
+  }
+
+  /** Events with one of the keys, or for which the predicate answers true. */
+  subscribeFiltered(filter: EventFilter, options?: SubscribeOptions): EventStream {
+    return this.#core.events.subscribeFor(this.#core, filter, options)
+  }
+
+  /** This queue: the reference reaches it through its manager. */
+  queue(): this {
+    return this
+  }
+
+  /** Whether `shutdown` or `close` was called. */
+  get isShuttingDown(): boolean {
+    return this.#core.isShuttingDown
+  }
+
+  /** Refuses new work from now on; what was accepted goes on. `queue.shutdown.complete` follows when all has settled. */
+  async shutdown(): Promise<void> {
+    this.#lifecycle.shutdown()
+  }
+
+  /**
+   * Waits until everything accepted has settled, back-off and delays included, and no slot is held. Rejects at the limit
+   * with `DRAIN_TIMEOUT`, whose `unsettled` and `zombies` name the commands; nothing is stopped by it.
+   */
+  async drain(timeoutMs: number, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    await this.#lifecycle.drain(timeoutMs, options.signal)
+  }
+
+  /**
+   * Ends the queue: nothing more starts, what waits is cancelled, what runs may end within `timeoutMs` (default 30,000) and
+   * is then cancelled too. Always comes back. A failed attempt is not retried any more.
+   */
+  async close(options: { readonly timeoutMs?: number | undefined } = {}): Promise<void> {
+    await this.#lifecycle.close(options.timeoutMs ?? 30_000)
+  }
+
+  /** `shutdown` and `close`: for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** What every run of this queue carries. */
+  #runMethods(): RunMethods {
+    const core = this.#core
+    const cancel = (run: Run, reason: unknown): boolean => {
+      const entry = core.entryOf(run)
+      return entry === undefined ? this.#admission.cancelChecking(run, reason) : this.#outcomes.cancel(entry, reason)
+    }
+    return {
+      accepted: Promise.resolve(),
+      result(this: Run, options) {
+        return untilAborted(this, options?.signal)
+      },
+      cancel(this: Run, reason) {
+        return cancel(this, reason)
+      },
+      progress(this: Run, options) {
+        return progressOf(core, this, options?.capacity ?? PROGRESS_CAPACITY)
+      },
+    } as RunMethods
+  }
+}
+
+/** The result type of one item of a batch. */
+export type BatchResult<C> = C extends readonly [infer One, SubmitOptions] ? CommandResult<One> : CommandResult<C>
+
+type CommandResult<C> =
+  C extends DefinedCommand<infer _I, infer _P, infer R>
+    ? R
+    : C extends FunctionCommand<infer R> | Command<infer R>
+      ? ResultOf<R>
+      : unknown
+
+function newCore(options: QueueOptions): QueueCore {
+  const { maxConcurrency = Number.POSITIVE_INFINITY, onFault, events = {}, retention = {} } = options
+  checkLimit('maxConcurrency', maxConcurrency, 1)
+  if (onFault !== undefined && typeof onFault !== 'function') throw configInvalid('onFault', 'a function', onFault)
+  checkObject('events', events)
+  if (!(events instanceof EventEmitter)) refuseUnknown('events', events, ['capacity'])
+  checkObject('retention', retention)
+  refuseUnknown('retention', retention, ['count'])
+  const retained = retention.count ?? 1000
+  checkInteger('retention.count', retained, 0)
+  const core = new QueueCore({
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+    events: events instanceof EventEmitter ? events : new EventEmitter(events.capacity ?? EVENT_CAPACITY),
+    maxConcurrency,
+    deadLetters: deadLetterQueue(options.deadLetters),
+    retained,
+    onFault,
+  })
+  checkObject('lanes', options.lanes)
+  const lanes = Object.entries(options.lanes).map(([id, lane]) => newLane(id, lane))
+  if (lanes.length === 0) throw configInvalid('lanes', 'an object with at least one lane', options.lanes)
+  for (const lane of lanes) core.lanes.set(lane.id, lane)
+  core.scheduler.add(lanes)
+  return core
+}
+
+function newLane(id: string, definition: LaneDefinition): LaneState {
+  checkText('lane id', id)
+  checkObject(`lane '${id}'`, definition)
+  return new LaneState(id, definition, lanePriority(`lane '${id}'.priority`, definition.priority))
+}
+
+function deadLetterQueue(option: QueueOptions['deadLetters']): DeadLetterQueue | undefined {
+  if (option === undefined || option === false || option === 0) return undefined
+  if (option instanceof DeadLetterQueue) return option
+  if (option === true) return new DeadLetterQueue(1000)
+  checkInteger('deadLetters', option, 0)
+  return new DeadLetterQueue(option)
+}
+
+/** Starts everything that has room, best first. */
+function startAll(core: QueueCore, attempts: Attempts): void {
+  const { scheduler } = core
+  for (let lane = scheduler.next(); lane !== undefined; lane = scheduler.next()) {
+    const waiting = lane.backlog.take()
+    const entry = core.enter(waiting as NonNullable<typeof waiting>, lane)
+    attempts.start(entry)
+    core.backlogShrank(lane)
+  }
+}
+
+/** A handler whose results are checked; outcomes pass. */
+function checkedResults(type: string, handler: Handler, schema: NonNullable<CommandDefinition['result']>): Handler {
+  return async (payload, context) => {
+    const value = await handler(payload, context)
+    return outcomeOf(value) === undefined ? validate(schema, `The result of ${type}`, value) : value
+  }
+}
+
+/** A reader of what a run's handler reports from now on. */
+function progressOf(core: QueueCore, run: Run, capacity: number): ProgressReader {
+  checkInteger('progress capacity', capacity, 1)
+  const entry: Entry | undefined = core.entryOf(run)
+  const reader = new ProgressReader(capacity, (ended) => entry?.details?.readers?.delete(ended))
+  if (entry === undefined || isFinal(run.state)) {
+    reader.close()
+    return reader
+  }
+  entry.more.readers ??= new Set()
+  entry.more.readers.add(reader)
+  return reader
+}

@@ -1,0 +1,272 @@
+/**
+ * What becomes of a command: the only code that moves one to another state after it started, and the only code that
+ * settles a run. Counts, then the event, then the run: whoever sees an outcome sees stats and events that agree with it.
+ */
+import { commandOf, payloadOf } from './command.js'
+import type { QueueCore } from './core.js'
+import type { DeadLetter } from './dead-letters.js'
+import type { Entry } from './entry.js'
+import { errorRecord, errorText, LaneError, type LaneErrorCode, show } from './errors.js'
+import { classify } from './failure.js'
+import type { LaneState } from './lane.js'
+import type { Outcome } from './outcome.js'
+import { rejectRun } from './run.js'
+import { isFinal, transition } from './transitions.js'
+
+/** Where a running body is told to stop; the attempts know how. */
+export interface BodyStopper {
+  /** The command has its outcome, its body goes on: the slot is a zombie's until the body ends. */
+  orphan(entry: Entry): void
+}
+
+export class Outcomes {
+  readonly #core: QueueCore
+  /** Set once by the manager. */
+  stopper: BodyStopper = { orphan: () => {} }
+
+  constructor(core: QueueCore) {
+    this.#core = core
+  }
+
+  complete(entry: Entry, value: unknown): void {
+    const { run } = entry
+    transition(run, 'completed')
+    entry.result = value
+    this.#settled(entry)
+    if (this.#core.hasListeners) {
+      this.#core.emit('queue.command.completed', { lane_id: run.laneId, command_id: run.id })
+    }
+    entry.settle(value)
+  }
+
+  /** The handler gave an outcome of its own. */
+  decide(entry: Entry, outcome: Outcome): void {
+    if (outcome.kind === 'discard') return this.#cancelled(entry, cancelledError(outcome.reason))
+    this.#putOff(entry, outcome.delayMs, 'snoozed')
+  }
+
+  /** An attempt's body threw. */
+  threw(entry: Entry, error: unknown): void {
+    const failure = classify(error)
+    if (failure.kind === 'deferred') {
+      if (entry.deferrals >= entry.policy.maxDeferrals || this.#core.stopped) {
+        return this.#failed(entry, error, 'COMMAND_FAILED')
+      }
+      entry.deferrals++
+      return this.#putOff(entry, failure.delayMs, 'deferred')
+    }
+    if (failure.kind === 'final') return this.#failed(entry, error, 'COMMAND_FAILED')
+    this.#attemptFailed(entry, error, failure.timedOut ? 'COMMAND_TIMEOUT' : 'COMMAND_FAILED')
+  }
+
+  /** An attempt ran out of time; its body may go on. */
+  timedOut(entry: Entry, error: LaneError): void {
+    this.#attemptFailed(entry, error, 'COMMAND_TIMEOUT')
+  }
+
+  /** Fails a command that cannot run at all. */
+  cannotRun(entry: Entry, error: LaneError): void {
+    this.#failed(entry, error, error.code)
+  }
+
+  /** Cancels a command and all that belongs to it; false when it has its outcome already. */
+  cancel(entry: Entry, reason: unknown): boolean {
+    const core = this.#core
+    const { run, lane } = entry
+    if (isFinal(run.state)) return false
+    const error = cancelledError(reason)
+    const { context } = entry
+    if (run.state === 'pending') this.#takeOutOfBacklog(entry)
+    else if (run.state === 'delayed') this.#takeOutOfDelayed(entry)
+    else this.stopper.orphan(entry)
+    this.#cancelled(entry, error)
+    core.scheduler.update(lane)
+    core.askForPass()
+    context?.abort(error)
+    this.#cancelChildren(entry, reason)
+    return true
+  }
+
+  /** Cancels everything that waits in a lane; gives the number of commands. */
+  cancelWaiting(lane: LaneState, reason: unknown): number {
+    const core = this.#core
+    let count = 0
+    for (let waiting = lane.backlog.take(); waiting !== undefined; waiting = lane.backlog.take()) {
+      const entry = core.enter(waiting, lane)
+      core.backlogShrank(lane)
+      this.#cancelled(entry, cancelledError(reason))
+      this.#cancelChildren(entry, reason)
+      count++
+    }
+    for (const entry of [...lane.delayed]) if (this.cancel(entry, reason)) count++
+    return count
+  }
+
+  /** The delay of a command is over. One whose earlier body still runs waits for that to end. */
+  due(entry: Entry): void {
+    entry.alarm = undefined
+    if (entry.slot === undefined) this.#toPending(entry)
+  }
+
+  /** The slot of a command that waits for its next attempt is free; was it only waiting for that? */
+  bodyGone(entry: Entry): void {
+    if (entry.run.state === 'delayed' && entry.alarm === undefined) this.#toPending(entry)
+  }
+
+  /** Puts a command among the delayed ones until an instant of the monotonic clock. */
+  delayUntil(entry: Entry, at: number): void {
+    const { lane } = entry
+    entry.dueAt = at
+    lane.delayed.add(entry)
+    this.#core.list(entry)
+    entry.alarm = this.#core.alarms.set(at, () => this.due(entry))
+  }
+
+  #cancelChildren(entry: Entry, reason: unknown): void {
+    for (const child of [...(entry.details?.children ?? [])]) this.cancel(child, reason)
+  }
+
+  #toPending(entry: Entry): void {
+    const { lane, run } = entry
+    transition(run, 'pending')
+    lane.delayed.delete(entry)
+    entry.dueAt = -1
+    lane.backlog.putBack(entry)
+    this.#core.backlogGrew(lane)
+    this.#core.askForPass()
+  }
+
+  #attemptFailed(entry: Entry, error: unknown, code: 'COMMAND_FAILED' | 'COMMAND_TIMEOUT'): void {
+    const core = this.#core
+    const { run, policy } = entry
+    if (core.stopped || !policy.retry.shouldRetry(entry.retries)) return this.#failed(entry, error, code)
+    this.#note(entry, error)
+    entry.retries++
+    if (core.hasListeners) {
+      core.emit('queue.command.retry', { lane_id: run.laneId, command_id: run.id, attempt: entry.retries })
+    }
+    this.#delay(
+      entry,
+      policy.retry.drawDelay(entry.retries, () => core.random.next()),
+    )
+  }
+
+  #putOff(entry: Entry, delayMs: number, reason: 'snoozed' | 'deferred'): void {
+    const core = this.#core
+    const { run } = entry
+    if (core.stopped) return this.#cancelled(entry, cancelledError('the queue was closed'))
+    if (core.hasListeners) {
+      core.emit('queue.command.delayed', { lane_id: run.laneId, command_id: run.id, delay_ms: delayMs, reason })
+    }
+    this.#delay(entry, delayMs)
+  }
+
+  #delay(entry: Entry, delayMs: number): void {
+    transition(entry.run, 'delayed')
+    this.delayUntil(entry, this.#core.clock.now() + delayMs)
+    if (delayMs > 0) return
+    this.#core.alarms.clear(entry.alarm)
+    this.due(entry)
+  }
+
+  #failed(entry: Entry, error: unknown, code: LaneErrorCode): void {
+    const core = this.#core
+    const { run } = entry
+    const text = errorText(error)
+    const timedOut = code === 'COMMAND_TIMEOUT'
+    if (entry.attempt > 0) this.#note(entry, error)
+    entry.error = errorRecord(error)
+    if (core.deadLetters !== undefined) this.#bury(entry, text)
+    transition(run, timedOut ? 'timed_out' : 'failed')
+    this.#settled(entry)
+    if (core.hasListeners) {
+      const payload = { lane_id: run.laneId, command_id: run.id, error: text }
+      core.emit(timedOut ? 'queue.command.timeout' : 'queue.command.failed', payload)
+    }
+    const isOurs = error instanceof LaneError && error.code === code
+    rejectRun(run, entry.settle, isOurs ? error : new LaneError(code, text, { cause: error }))
+  }
+
+  #cancelled(entry: Entry, error: LaneError & { readonly reason?: unknown }): void {
+    const core = this.#core
+    const { run } = entry
+    entry.error = errorRecord(error)
+    transition(run, 'cancelled')
+    this.#settled(entry)
+    if (core.hasListeners) {
+      const payload = { lane_id: run.laneId, command_id: run.id, reason: reasonText(error.reason) }
+      core.emit('queue.command.cancelled', payload)
+    }
+    rejectRun(run, entry.settle, error)
+  }
+
+  /** What every final state has in common. */
+  #settled(entry: Entry): void {
+    const core = this.#core
+    entry.endedAt = core.turnTime()
+    core.unsettled--
+    core.settled.keep(entry)
+    const { details } = entry
+    if (details === undefined) return
+    details.unwatch?.()
+    details.parent?.details?.children?.delete(entry)
+    for (const reader of details.readers ?? []) reader.close()
+    details.readers = undefined
+  }
+
+  #bury(entry: Entry, error: string): void {
+    const core = this.#core
+    const { run, body, details } = entry
+    const letter: DeadLetter = {
+      commandId: run.id,
+      commandType: run.commandType,
+      laneId: run.laneId,
+      payload: payloadOf(body),
+      error,
+      ...(entry.error === undefined ? {} : { errorDetails: entry.error }),
+      attempts: entry.attempt,
+      failedAt: core.instant(core.turnTime()),
+      history: details?.history ?? [],
+      ...(details?.metadata === undefined ? {} : { metadata: details.metadata }),
+      ...(details?.redrivenFrom === undefined ? {} : { redrivenFrom: details.redrivenFrom }),
+    }
+    core.deadLetters?.keep(letter, { command: commandOf(run.commandType, body), priority: entry.priority })
+    if (!core.hasListeners) return
+    const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
+    core.emit('queue.command.dead_lettered', payload)
+  }
+
+  /** Keeps the error of an attempt. */
+  #note(entry: Entry, error: unknown): void {
+    const at = this.#core.instant(this.#core.turnTime())
+    entry.more.history ??= []
+    entry.more.history.push({ attempt: entry.attempt, error: errorText(error), at })
+  }
+
+  #takeOutOfBacklog(entry: Entry): void {
+    const { lane, run, seq } = entry
+    if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, seq)
+    this.#core.backlogShrank(lane)
+  }
+
+  #takeOutOfDelayed(entry: Entry): void {
+    entry.lane.delayed.delete(entry)
+    this.#core.alarms.clear(entry.alarm)
+    entry.alarm = undefined
+  }
+}
+
+/** The error of a cancelled command. A reason that is an error becomes its cause. */
+export function cancelledError(reason: unknown): LaneError & { readonly reason?: unknown } {
+  const text = reasonText(reason)
+  return new LaneError('COMMAND_CANCELLED', text === '' ? 'Command cancelled' : `Command cancelled: ${text}`, {
+    ...(reason instanceof Error ? { cause: reason } : {}),
+    fields: { reason },
+  })
+}
+
+function reasonText(reason: unknown): string {
+  if (reason === undefined) return ''
+  if (typeof reason === 'string') return reason
+  return reason instanceof Error ? errorText(reason) : show(reason)
+}

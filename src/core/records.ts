@@ -1,0 +1,147 @@
+/** Commands as plain data: one by id, or a page of them. */
+import type { Waiting } from './backlog.js'
+import { payloadOf } from './command.js'
+import type { QueueCore } from './core.js'
+import type { AttemptFailure, Entry, LogLine } from './entry.js'
+import { configInvalid, type ErrorRecord } from './errors.js'
+import { checkInteger, checkObject, checkOneOf, refuseUnknown } from './options.js'
+import type { Run } from './run.js'
+import { COMMAND_STATES, type CommandState } from './transitions.js'
+
+/** What is known of a command. Instants are RFC 3339 text in UTC. */
+export type CommandRecord = {
+  readonly id: string
+  readonly commandType: string
+  readonly laneId: string
+  readonly state: CommandState
+  readonly payload: unknown
+  readonly priority: number
+  /** Number of the attempt that runs or ran last; 0 before the first. */
+  readonly attempt: number
+  readonly createdAt: string
+  readonly startedAt?: string
+  readonly endedAt?: string
+  /** When a delayed command is due. */
+  readonly dueAt?: string
+  readonly result?: unknown
+  readonly error?: ErrorRecord
+  readonly history?: readonly AttemptFailure[]
+  readonly logs?: readonly LogLine[]
+  /** What the handler reported last. */
+  readonly progress?: unknown
+  readonly metadata?: unknown
+  readonly parentId?: string
+  readonly redrivenFrom?: string
+}
+
+/** Which commands `list` gives, and how many. */
+export type ListOptions = {
+  readonly laneId?: string | undefined
+  readonly state?: CommandState | undefined
+  /** Most items of one page: 1 to 1,000, default 100. */
+  readonly limit?: number | undefined
+  /** `nextCursor` of the page before. */
+  readonly cursor?: string | undefined
+}
+
+/** A page of commands in order of their submission; `nextCursor` is there while more may follow. */
+export type ListPage = { readonly items: readonly CommandRecord[]; readonly nextCursor?: string }
+
+/** The command with this id, settled ones too while they are kept. */
+export function findRecord(core: QueueCore, id: string): CommandRecord | undefined {
+  const run = findRun(core, id)
+  if (run === undefined) return undefined
+  const entry = core.entryOf(run)
+  return entry === undefined ? undefined : entryRecord(core, entry)
+}
+
+/** The run with this id, wherever its command stands. */
+export function findRun(core: QueueCore, id: string): Run | undefined {
+  const known = core.byId.get(id)
+  if (known !== undefined) return known.run
+  const seq = core.seqOf(id)
+  if (seq < 0) return undefined
+  const isIt = (run: Run): boolean => run.id === id
+  for (const lane of core.lanes.values()) {
+    const running = lane.running.find((entry) => entry.seq === seq)
+    if (running !== undefined) return running.run
+    const waiting = lane.backlog.find(seq, isIt)
+    if (waiting !== undefined) return waiting.run
+  }
+  for (const entry of core.settled) if (entry.seq === seq) return entry.run
+  return undefined
+}
+
+/** A page of commands. `CONFIG_INVALID` for options that are not allowed. */
+export function listRecords(core: QueueCore, options: ListOptions): ListPage {
+  checkObject('list options', options)
+  refuseUnknown('list', options, ['laneId', 'state', 'limit', 'cursor'])
+  const { laneId, state, limit = 100 } = options
+  checkInteger('list limit', limit, 1, 1000)
+  if (state !== undefined) checkOneOf('list state', state, COMMAND_STATES)
+  if (laneId !== undefined) core.lane(laneId)
+  const from = options.cursor === undefined ? 0 : cursorSeq(options.cursor)
+  const lanes = [...core.lanes.values()].filter((lane) => laneId === undefined || lane.id === laneId)
+  const found: { readonly seq: number; readonly record: () => CommandRecord }[] = []
+  const add = (seq: number, runState: CommandState, record: () => CommandRecord): void => {
+    if (seq >= from && (state === undefined || runState === state)) found.push({ seq, record })
+  }
+  const addEntry = (entry: Entry): void => add(entry.seq, entry.run.state, () => entryRecord(core, entry))
+  for (const lane of lanes) {
+    for (const waiting of lane.backlog.waiting(from, limit + 1)) {
+      const { run } = waiting
+      const entry = typeof run.inner === 'function' ? undefined : run.inner
+      if (entry !== undefined) addEntry(entry)
+      else add(core.seqOf(run.id), run.state, () => waitingRecord(core, waiting))
+    }
+    lane.running.forEach(addEntry)
+    lane.delayed.forEach(addEntry)
+  }
+  for (const entry of core.settled) if (laneId === undefined || entry.lane.id === laneId) addEntry(entry)
+  found.sort((a, b) => a.seq - b.seq)
+  const items = found.slice(0, limit).map(({ record }) => record())
+  const next = found[limit]
+  return next === undefined ? { items } : { items, nextCursor: String(next.seq) }
+}
+
+function cursorSeq(cursor: unknown): number {
+  const seq = typeof cursor === 'string' ? Number(cursor) : Number.NaN
+  if (!Number.isSafeInteger(seq) || seq < 0) throw configInvalid('list cursor', 'the nextCursor of a page', cursor)
+  return seq
+}
+
+function waitingRecord(core: QueueCore, { run, body, priority, arrivedAt }: Waiting): CommandRecord {
+  return {
+    id: run.id,
+    commandType: run.commandType,
+    laneId: run.laneId,
+    state: run.state,
+    payload: payloadOf(body),
+    priority,
+    attempt: 0,
+    createdAt: core.instant(arrivedAt),
+  }
+}
+
+function entryRecord(core: QueueCore, entry: Entry): CommandRecord {
+  const { run, details } = entry
+  const optional = {
+    startedAt: entry.startedAt < 0 ? undefined : core.instant(entry.startedAt),
+    endedAt: entry.endedAt < 0 ? undefined : core.instant(entry.endedAt),
+    dueAt: run.state === 'delayed' ? core.instant(entry.dueAt) : undefined,
+    result: entry.result,
+    error: entry.error,
+    history: details?.history && [...details.history],
+    logs: details?.logs && [...details.logs],
+    progress: details?.lastProgress,
+    metadata: details?.metadata,
+    parentId: details?.parent?.run.id,
+    redrivenFrom: details?.redrivenFrom,
+  }
+  const present = Object.entries(optional).filter(([, value]) => value !== undefined)
+  return {
+    ...waitingRecord(core, entry),
+    attempt: entry.attempt,
+    ...Object.fromEntries(present),
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * Which lane starts a command next. Pure bookkeeping over the lanes' counts: no clock, no promise, no user code.
+ *
+ * A lane that could start something (work, room, not paused) is *ready* and stands in a ring with the ready lanes of its
+ * rank; the best rank is found by two steps over a bit set, so a choice costs the same for six lanes and for a thousand.
+ * A rank is, from the most to the least significant part:
+ *
+ *     standing   under a global cap only: 0 a protected lane, 1 a lane below its reserved slots, 2 the rest
+ *     priority   the lane's effective priority, 0 to 255
+ *     protected  first among equals
+ *
+ * Lanes of one rank take turns: who has started a command goes to the end of its ring.
+ *
+ * Under a global cap, reserved slots are what the cap leaves over for others at the latest: `heldBack` counts those that
+ * are reserved, unused and not lent. A lane may take a free slot only while more are free than others hold back. Slots
+ * that are lent go back by standing: a lane below its reserve is served before any that is not.
+ */
+import { configInvalid } from './errors.js'
+import type { LaneState } from './lane.js'
+
+const PRIORITIES = 256
+/** Ranks per standing: each priority, protected or not. */
+const SPAN = PRIORITIES * 2
+const WORDS = (3 * SPAN) / 32
+
+export class Scheduler {
+  /** Slots in use over all lanes, zombies included. */
+  held = 0
+  readonly #cap: number
+  readonly #lanes: LaneState[] = []
+  /** Unused reserved slots of lanes that do not lend. */
+  #heldBack = 0
+  /** The ring of each rank, entered at the lane whose turn it is. */
+  readonly #rings: (LaneState | undefined)[] = new Array(3 * SPAN).fill(undefined)
+  /** One bit per rank that has a ring, and one bit per word of those. */
+  readonly #words = new Int32Array(WORDS)
+  readonly #summary = new Int32Array(Math.ceil(WORDS / 32))
+
+  constructor(cap: number) {
+    this.#cap = cap
+  }
+
+  get hasCap(): boolean {
+    return this.#cap !== Number.POSITIVE_INFINITY
+  }
+
+  /** Slots of the global cap that are free. */
+  get free(): number {
+    return this.#cap - this.held
+  }
+
+  /** Takes lanes in. `CONFIG_INVALID` when what they reserve does not fit under the cap; then none is taken in. */
+  add(lanes: readonly LaneState[]): void {
+    const reserved = this.#share([...this.#lanes, ...lanes])
+    this.#lanes.push(...lanes)
+    this.#reserve(reserved)
+  }
+
+  /** To be called when a lane's limits or priority have changed. `CONFIG_INVALID` as for `add`. */
+  reconfigured(): void {
+    this.#reserve(this.#share(this.#lanes))
+  }
+
+  /** The lane that starts a command next; undefined when none can. */
+  next(): LaneState | undefined {
+    if (this.held >= this.#cap) return undefined
+    for (let rank = this.#firstRank(0); rank >= 0; rank = this.#firstRank(rank + 1)) {
+      const start = this.#rings[rank] as LaneState
+      let lane = start
+      do {
+        if (this.#mayTake(lane)) {
+          this.#rings[rank] = lane.after as LaneState
+          return lane
+        }
+        lane = lane.after as LaneState
+      } while (lane !== start)
+    }
+    return undefined
+  }
+
+  /** A slot of the lane is taken. */
+  acquire(lane: LaneState): void {
+    this.held++
+    this.#holds(lane, 1)
+  }
+
+  /** A slot of the lane is free again. */
+  release(lane: LaneState): void {
+    this.held--
+    this.#holds(lane, -1)
+  }
+
+  /** A body runs in another lane's global slot (`ctx.run`): only its own lane's count changes. */
+  acquireInLane(lane: LaneState): void {
+    this.#holds(lane, 1)
+  }
+
+  releaseInLane(lane: LaneState): void {
+    this.#holds(lane, -1)
+  }
+
+  /** Puts the lane where its counts now say it belongs. To be called after any change of them. */
+  update(lane: LaneState): void {
+    const rank = lane.backlog.size > 0 && lane.held < lane.limits.max && !lane.paused ? this.#rank(lane) : -1
+    if (rank === lane.rank) return
+    if (lane.rank >= 0) this.#leave(lane)
+    if (rank >= 0) this.#enter(lane, rank)
+  }
+
+  #rank(lane: LaneState): number {
+    const order = lane.priority * 2 + (lane.limits.protected ? 0 : 1)
+    if (this.#cap === Number.POSITIVE_INFINITY || lane.limits.protected) return order
+    return (lane.held < lane.reserved ? SPAN : 2 * SPAN) + order
+  }
+
+  #holds(lane: LaneState, change: 1 | -1): void {
+    const before = heldBack(lane)
+    lane.held += change
+    this.#heldBack += heldBack(lane) - before
+  }
+
+  #mayTake(lane: LaneState): boolean {
+    return this.#heldBack === 0 || this.free > this.#heldBack - heldBack(lane)
+  }
+
+  #enter(lane: LaneState, rank: number): void {
+    lane.rank = rank
+    const first = this.#rings[rank]
+    if (first === undefined) {
+      lane.before = lane
+      lane.after = lane
+      this.#rings[rank] = lane
+      const word = rank >> 5
+      this.#words[word] = (this.#words[word] as number) | (1 << (rank & 31))
+      this.#summary[word >> 5] = (this.#summary[word >> 5] as number) | (1 << (word & 31))
+      return
+    }
+    const last = first.before as LaneState
+    lane.before = last
+    lane.after = first
+    last.after = lane
+    first.before = lane
+  }
+
+  #leave(lane: LaneState): void {
+    const { rank, before, after } = lane
+    lane.rank = -1
+    lane.before = undefined
+    lane.after = undefined
+    if (after === lane) {
+      this.#rings[rank] = undefined
+      const word = rank >> 5
+      this.#words[word] = (this.#words[word] as number) & ~(1 << (rank & 31))
+      if (this.#words[word] === 0) {
+        this.#summary[word >> 5] = (this.#summary[word >> 5] as number) & ~(1 << (word & 31))
+      }
+      return
+    }
+    ;(before as LaneState).after = after
+    ;(after as LaneState).before = before
+    if (this.#rings[rank] === lane) this.#rings[rank] = after
+  }
+
+  /** The best rank from `from` on that has a ring; -1 when there is none. */
+  #firstRank(from: number): number {
+    const first = from >> 5
+    if (first >= WORDS) return -1
+    const inWord = (this.#words[first] as number) & (-1 << (from & 31))
+    if (inWord !== 0) return (first << 5) + lowestBit(inWord)
+    const word = this.#firstWord(first + 1)
+    return word < 0 ? -1 : (word << 5) + lowestBit(this.#words[word] as number)
+  }
+
+  #firstWord(from: number): number {
+    let at = from >> 5
+    if (at >= this.#summary.length) return -1
+    let bits = (this.#summary[at] as number) & (-1 << (from & 31))
+    while (bits === 0) {
+      if (++at >= this.#summary.length) return -1
+      bits = this.#summary[at] as number
+    }
+    return (at << 5) + lowestBit(bits)
+  }
+
+  #reserve(reserved: ReadonlyMap<LaneState, number>): void {
+    this.#heldBack = 0
+    for (const lane of this.#lanes) {
+      lane.reserved = reserved.get(lane) as number
+      this.#heldBack += this.hasCap ? heldBack(lane) : 0
+      this.update(lane)
+    }
+  }
+
+  /**
+   * How many slots each lane has reserved. Without a cap that is what its options say. Under one, explicit minima stand or
+   * are refused, and soft ones are dropped, lowest lane first and protected lanes last, until a slot is left to everybody.
+   */
+  #share(lanes: readonly LaneState[]): ReadonlyMap<LaneState, number> {
+    const reserved = new Map(lanes.map((lane) => [lane, lane.limits.min]))
+    if (!this.hasCap) return reserved
+    checkExplicit(lanes, this.#cap)
+    let total = sum(lanes.map((lane) => lane.limits.min))
+    for (const lane of dropOrder(lanes)) {
+      if (total < this.#cap) break
+      total -= lane.limits.min
+      reserved.set(lane, 0)
+    }
+    return reserved
+  }
+}
+
+/** Reserved slots that the lane does not use and that nobody else may. */
+const heldBack = (lane: LaneState): number => (lane.limits.lend ? 0 : Math.max(0, lane.reserved - lane.held))
+
+const lowestBit = (bits: number): number => 31 - Math.clz32(bits & -bits)
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0)
+
+/** Lanes with a soft minimum in the order in which they give it up. */
+function dropOrder(lanes: readonly LaneState[]): readonly LaneState[] {
+  const soft = lanes.filter((lane) => lane.limits.softMin)
+  return soft.sort((a, b) => Number(a.limits.protected) - Number(b.limits.protected) || b.priority - a.priority)
+}
+
+/** Refuses explicit minima that the cap cannot hold, or that would leave some lane without a slot for ever. */
+function checkExplicit(lanes: readonly LaneState[], cap: number): void {
+  const explicit = lanes.filter((lane) => !lane.limits.softMin && lane.limits.min > 0)
+  const total = sum(explicit.map((lane) => lane.limits.min))
+  const names = explicit.map((lane) => `${lane.id}: ${lane.limits.min}`).join(', ')
+  if (total > cap) {
+    throw configInvalid(
+      'minConcurrency',
+      `at most the global maxConcurrency (${cap}) over all lanes; lower one of ${names}, or raise maxConcurrency`,
+      total,
+    )
+  }
+  const kept = sum(explicit.filter((lane) => !lane.limits.lend).map((lane) => lane.limits.min))
+  const shut = lanes.find((lane) => (explicit.includes(lane) ? false : kept >= cap))
+  if (shut === undefined) return
+  throw configInvalid(
+    'minConcurrency',
+    `below the global maxConcurrency (${cap}) over the lanes that do not lend, or lane '${shut.id}' never gets a slot; lower one of ${names}, let it lend, or raise maxConcurrency`,
+    kept,
+  )
+}

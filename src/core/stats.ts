@@ -1,0 +1,27 @@
+/** Counts of a queue, as one plain value that survives JSON and `structuredClone`. */
+import type { QueueCore } from './core.js'
+import type { LaneStatus } from './lane.js'
+
+/** What `queue.stats()` gives: sums over the lanes, and each lane's own. */
+export type QueueStats = {
+  readonly totalPending: number
+  readonly totalActive: number
+  readonly totalDelayed: number
+  readonly deadLetterCount: number
+  readonly lanes: Readonly<Record<string, LaneStatus>>
+}
+
+export function queueStats(core: QueueCore): QueueStats {
+  const lanes: Record<string, LaneStatus> = {}
+  let totalPending = 0
+  let totalActive = 0
+  let totalDelayed = 0
+  for (const lane of core.lanes.values()) {
+    const status = lane.status()
+    lanes[lane.id] = status
+    totalPending += status.pending
+    totalActive += status.active
+    totalDelayed += status.delayed
+  }
+  return { totalPending, totalActive, totalDelayed, deadLetterCount: core.deadLetters?.size ?? 0, lanes }
+}
