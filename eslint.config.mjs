@@ -35,6 +35,9 @@ export default defineConfig(
         'error',
         { allowThrowingAny: true, allowThrowingUnknown: true },
       ],
+      // both would take the type out of a builder whose methods return `this` as another type
+      '@typescript-eslint/no-unnecessary-type-assertion': 'off',
+      '@typescript-eslint/prefer-return-this-type': 'off',
       // a type parameter used once may still name what it is
       '@typescript-eslint/no-unnecessary-type-parameters': 'off',
     },

@@ -38,7 +38,7 @@ import { workloads } from './workloads/index.mjs'
 /** @type {{ rounds: number, settings: Settings }} */
 const full = { rounds: 7, settings: { warmUpMs: 500, measureMs: 1000, waiting: 1_000_000, samples: 1000 } }
 /** @type {{ rounds: number, settings: Settings }} */
-const quickly = { rounds: 3, settings: { warmUpMs: 100, measureMs: 300, waiting: 200_000, samples: 400 } }
+const quickly = { rounds: 3, settings: { warmUpMs: 300, measureMs: 200, waiting: 200_000, samples: 300 } }
 
 /** As many processors busy with something else spoil what is measured. */
 const BUSY_LOAD = 1

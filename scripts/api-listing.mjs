@@ -14,6 +14,8 @@ import { entryPoints, manifest, root } from './entry-points.mjs'
 const target = `${root}/docs/api-listing.txt`
 const dist = `${root}/dist/`
 const entries = entryPoints()
+/** Lines of difference that are worth reading in a terminal; the rest is in `git diff` after `npm run api`. */
+const SHOWN = 40
 
 const program = ts.createProgram(
   entries.map(({ types }) => `${root}/${types}`),
@@ -156,5 +158,7 @@ function difference(before, after) {
   const [had, has] = [new Set(was), new Set(is)]
   const gone = was.filter((line) => !has.has(line)).map((line) => `- ${line}\n`)
   const added = is.filter((line) => !had.has(line)).map((line) => `+ ${line}\n`)
-  return [...gone, ...added].join('')
+  const lines = [...gone, ...added]
+  const rest = lines.length > SHOWN ? [`… and ${lines.length - SHOWN} lines more\n`] : []
+  return [...lines.slice(0, SHOWN), ...rest].join('')
 }

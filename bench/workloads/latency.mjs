@@ -18,6 +18,7 @@ const WARM_UP_SAMPLES = 50
 const SLOW_SUBJECTS = ['bottleneck']
 const SLOW_BACKLOG = 200
 const SLOW_SAMPLES = 3
+const SLOW_IDLE_SAMPLES = 100
 const IDLE_SAMPLES_PER_SAMPLE = 20
 const URGENT_LEVEL = 0
 const BACKLOG_LEVEL = 5
@@ -42,7 +43,7 @@ async function idle(subject, settings) {
     await turn()
     return waitedMs
   }
-  const count = settings.samples * (SLOW_SUBJECTS.includes(subject.name) ? 1 : IDLE_SAMPLES_PER_SAMPLE)
+  const count = SLOW_SUBJECTS.includes(subject.name) ? SLOW_IDLE_SAMPLES : settings.samples * IDLE_SAMPLES_PER_SAMPLE
   for (let i = 0; i < count; i++) await sample()
   const samples = new Float64Array(count)
   for (let i = 0; i < count; i++) samples[i] = await sample()

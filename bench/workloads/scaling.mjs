@@ -3,7 +3,7 @@
  * L1, L2 and L3: what the queue's own size and its subscribers cost each command. Only for the lane subject; both sides of
  * a comparison are measured in one process, the small side first.
  */
-import { burstOf, heldPromise, rateOfBursts, spreadBurstOf, turn } from './bursts.mjs'
+import { burstOf, collectGarbage, heldPromise, rateOfBursts, spreadBurstOf, turn } from './bursts.mjs'
 
 /** @typedef {import('./workload.mjs').Workload} Workload */
 /** @typedef {import('./workload.mjs').Settings} Settings */
@@ -12,6 +12,8 @@ const CONCURRENCY = 10
 const BURST = 100
 /** Six commands for each of a thousand lanes, a thousand for each of six. */
 const LANES_BURST = 6000
+/** Enough for each of six lanes to run its thousand at once, so that as many are in flight over a thousand lanes. */
+const LANES_CONCURRENCY = 1000
 const FEW_WAITING = 1000
 const FEW_LANES = 6
 const MANY_LANES = 1000
@@ -46,6 +48,8 @@ async function costBeside(count, settings) {
   for (let i = 0; i < CONCURRENCY; i++) void queue.submit('backlog', { type: 'bench', payload: BLOCKER })
   await turn()
   for (let i = 0; i < count; i++) void queue.submit('backlog', { type: 'bench', payload: i })
+  if (queue.stats().totalPending !== count) throw new Error('the backlog is not waiting')
+  collectGarbage()
   const submit = (/** @type {number} */ value) => queue.submit('bench', { type: 'bench', payload: value })
   return nanoseconds(await rateOfBursts(burstOf(BURST, submit), { size: BURST, ...settings }))
 }
@@ -60,7 +64,7 @@ async function costOver(count, settings) {
   const { numberedLanes, startedQueue } = await import('../subjects/lane.mjs')
   const { ids, lanes } = numberedLanes(count, (index) => ({
     priority: index % PRIORITIES,
-    maxConcurrency: CONCURRENCY,
+    maxConcurrency: LANES_CONCURRENCY,
   }))
   const queue = await startedQueue({ lanes }, echo)
   const burst = spreadBurstOf(LANES_BURST, count, (value, lane) =>
@@ -69,31 +73,46 @@ async function costOver(count, settings) {
   return nanoseconds(await rateOfBursts(burst, { size: LANES_BURST, ...settings }))
 }
 
-/** @param {Settings} settings */
+/**
+ * W1 with a turn of the event loop after each burst, in which a subscriber reads what is left; the next burst waits until it
+ * has read everything.
+ *
+ * @param {Settings} settings
+ */
 async function subscriberCost(settings) {
   const { defaultLanes } = await import('@a3s-lab/lane')
   const { startedQueue } = await import('../subjects/lane.mjs')
   const lanes = { ...defaultLanes(), bench: { priority: 3, maxConcurrency: CONCURRENCY } }
   const queue = await startedQueue({ lanes }, echo)
   const burst = burstOf(BURST, (value) => queue.submit('bench', { type: 'bench', payload: value }))
-  const off = nanoseconds(await rateOfBursts(burst, { size: BURST, ...settings }))
-  const seen = eventsOf(queue.subscribe({ capacity: EVENT_CAPACITY }))
-  const on = nanoseconds(await rateOfBursts(burst, { size: BURST, ...settings }))
-  if (seen.events === 0) throw new Error('the subscriber saw no event')
+  const unread = async () => {
+    await burst()
+    await turn()
+  }
+  const off = nanoseconds(await rateOfBursts(unread, { size: BURST, ...settings }))
+  const seen = reader(queue.subscribe({ capacity: EVENT_CAPACITY }))
+  let submitted = 0
+  const read = async () => {
+    submitted += BURST
+    await unread()
+    while (seen.completed < submitted && !seen.dropped) await turn()
+    if (seen.dropped) throw new Error('the subscriber was too slow to see every event')
+  }
+  const on = nanoseconds(await rateOfBursts(read, { size: BURST, ...settings }))
   return { off, on, cost: on - off }
 }
 
 /**
- * Reads a stream to its end.
+ * Reads a stream to its end, or to the first event that it missed.
  *
  * @param {AsyncIterable<{ key: string }>} stream
  */
-function eventsOf(stream) {
-  const seen = { events: 0 }
+function reader(stream) {
+  const seen = { completed: 0, dropped: false }
   const read = async () => {
-    for await (const event of stream) {
-      if (event.key === 'events.dropped') throw new Error('the subscriber was too slow to see every event')
-      seen.events++
+    for await (const { key } of stream) {
+      if (key === 'queue.command.completed') seen.completed++
+      else if (key === 'events.dropped') seen.dropped = true
     }
   }
   void read()

@@ -145,8 +145,9 @@ export class Admission {
       early ?? createRun(checked.id ?? core.newId(seq), lane.id, type, isDelayed ? 'delayed' : 'pending', this.#shared)
     run.state = isDelayed ? 'delayed' : 'pending'
     const policy = policyOf(lane, checked)
-    const entry = new Entry(run, lane, body, seq, priority, 0, now, policy)
+    const entry = new Entry(run, lane, body, 0, priority, policy, now)
     this.#attach(entry, checked, origin)
+    entry.more.seq = seq
     core.list(entry)
     core.unsettled++
     entry.place = isDelayed

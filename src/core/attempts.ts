@@ -10,6 +10,7 @@ import { Context, type ContextHost } from './context.js'
 import type { AnyHandler, QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
+import type { LaneState } from './lane.js'
 import type { Lending } from './lending.js'
 import { outcomeOf } from './outcome.js'
 import type { BodyStopper, Outcomes } from './outcomes.js'
@@ -53,20 +54,20 @@ export class Attempts implements SlotOwner, BodyStopper {
     entry.slot = slot
     if (lender === undefined) core.scheduler.acquire(lane)
     else this.#lending.borrow(slot, lender)
-    lane.addRunning(entry)
+    lane.addRunning(slot)
     if (core.hasListeners) {
       const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
       core.emit('queue.command.started', payload)
     }
     const { timeoutMs } = entry.policy
     if (timeoutMs !== undefined) {
-      entry.alarm = core.alarms.set(core.clock.now() + timeoutMs, () => this.#timeUp(entry, timeoutMs))
+      slot.timeout = core.alarms.set(core.clock.now() + timeoutMs, () => this.#timeUp(slot, timeoutMs))
     }
     this.#run(slot, entry, handler)
   }
 
   #run(slot: Slot, entry: Entry, handler: AnyHandler | undefined): void {
-    const context = new Context(entry, entry.attempt, this.#host)
+    const context = new Context(entry, this.#host)
     entry.context = context
     let value: unknown
     try {
@@ -117,19 +118,19 @@ export class Attempts implements SlotOwner, BodyStopper {
     const core = this.#core
     const { lane, policy } = entry
     const slot = entry.slot as Slot
-    this.#endAttempt(entry)
+    this.#endAttempt(slot, lane)
     slot.zombie = true
     lane.zombies.add(slot)
     const graceMs = policy.zombieGraceMs
     slot.grace = core.alarms.set(core.clock.now() + graceMs, () => this.#abandon(slot, graceMs))
   }
 
-  #timeUp(entry: Entry, timeoutMs: number): void {
-    entry.alarm = undefined
-    const error = new LaneError('COMMAND_TIMEOUT', `Command timed out after ${formatDuration(timeoutMs)}`, {
-      fields: { timeoutMs },
-    })
+  #timeUp(slot: Slot, timeoutMs: number): void {
+    const entry = slot.entry as Entry
     const context = entry.context as Context
+    const error = new LaneError('COMMAND_TIMEOUT', `Command timed out after ${formatDuration(timeoutMs)}`, {
+      fields: { timeoutMs }
+    })
     this.orphan(entry)
     this.#outcomes.timedOut(entry, error)
     context.abort(error)
@@ -156,10 +157,10 @@ export class Attempts implements SlotOwner, BodyStopper {
   }
 
   /** The attempt is over as far as the command is concerned. */
-  #endAttempt(entry: Entry): void {
-    if (entry.alarm !== undefined) this.#core.alarms.clear(entry.alarm)
-    entry.alarm = undefined
-    entry.lane.removeRunning(entry)
+  #endAttempt(slot: Slot, lane: LaneState): void {
+    if (slot.timeout !== undefined) this.#core.alarms.clear(slot.timeout)
+    slot.timeout = undefined
+    lane.removeRunning(slot)
   }
 
   /** The body has ended, or is given up: its slot goes back. */
@@ -170,13 +171,12 @@ export class Attempts implements SlotOwner, BodyStopper {
     if (slot.zombie) {
       lane.zombies.delete(slot)
       core.alarms.clear(slot.grace)
-    } else this.#endAttempt(entry)
-    ;(entry.context as Context).end()
+      slot.zombie = false
+      slot.grace = undefined
+    } else this.#endAttempt(slot, lane)
     entry.context = undefined
     entry.slot = undefined
     slot.entry = undefined
-    slot.zombie = false
-    slot.grace = undefined
     if (slot.lender === undefined && slot.borrower === undefined) core.scheduler.release(lane)
     else this.#lending.giveBack(slot, lane)
     core.scheduler.update(lane)

@@ -10,8 +10,9 @@
  *
  * Cost: O(1) for a lane with one priority, O(log n) in the number of different priorities and of returned commands.
  */
-import type { Entry } from './entry.js'
+import { Entry, type EntryDetails } from './entry.js'
 import { Heap } from './heap.js'
+import type { LaneState } from './lane.js'
 import type { AttemptPolicy } from './lane-config.js'
 import type { Run } from './run.js'
 
@@ -22,8 +23,11 @@ const CHUNK_SIZE = 256
 class Chunk {
   readonly runs: (Run | undefined)[] = new Array(CHUNK_SIZE)
   readonly bodies: unknown[] = new Array(CHUNK_SIZE)
-  /** Times of arrival: pairs of (index from which on, time). A burst shares one pair. */
-  readonly times: number[] = []
+  /**
+   * Times of arrival: pairs of (index from which on, time). A burst shares one pair. The first pair is a placeholder that
+   * is no number, so that V8 keeps the times as pointers: all that is made of a burst shares one boxed number.
+   */
+  readonly times: (number | undefined)[] = [undefined, undefined]
   /** First index that may hold a command, the one after the last that may, and the one that is filled next. */
   head = 0
   top = 0
@@ -44,25 +48,29 @@ class Chunk {
   }
 
   timeAt(index: number): number {
-    let low = 0
-    let high = this.times.length / 2 - 1
+    const { times } = this
+    return times.length === 4 ? (times[3] as number) : this.#searchTime(index)
+  }
+
+  #searchTime(index: number): number {
+    const { times } = this
+    let low = 1
+    let high = times.length / 2 - 1
     while (low < high) {
       const middle = (low + high + 1) >> 1
-      if ((this.times[middle * 2] as number) > index) high = middle - 1
+      if ((times[middle * 2] as number) > index) high = middle - 1
       else low = middle
     }
-    return this.times[low * 2 + 1] as number
+    return times[low * 2 + 1] as number
   }
 }
 
-/** A command taken out of the backlog; `entry` is there when it had one already. */
+/** What is known of a command that waits. */
 export type Waiting = {
-  run: Run
-  body: unknown
-  place: number
-  priority: number
-  arrivedAt: number
-  policy: AttemptPolicy
+  readonly run: Run
+  readonly body: unknown
+  readonly priority: number
+  readonly arrivedAt: number
 }
 
 type Found = { readonly bucket: Bucket; readonly chunk: Chunk; readonly index: number }
@@ -73,7 +81,7 @@ class Bucket {
   nextPlace: number
   first: Chunk | undefined
   last: Chunk | undefined
-  returns: Heap<Entry> | undefined
+  returns: Heap<EntryDetails> | undefined
 
   readonly priority: number
 
@@ -84,8 +92,8 @@ class Bucket {
 }
 
 const byPriority = (a: Bucket, b: Bucket): boolean => a.priority < b.priority
-const oldestFirst = (a: Entry, b: Entry): boolean => a.place < b.place
-const newestFirst = (a: Entry, b: Entry): boolean => a.place > b.place
+const oldestFirst = (a: EntryDetails, b: EntryDetails): boolean => a.entry.place < b.entry.place
+const newestFirst = (a: EntryDetails, b: EntryDetails): boolean => a.entry.place > b.entry.place
 
 export class Backlog {
   /** Commands waiting. */
@@ -98,17 +106,10 @@ export class Backlog {
   #recent: Bucket | undefined
   /** Places given out in buckets that are gone; a new bucket starts above them, so that a late return stays first. */
   #placesUsed = 0
-  /** What `take` gives: one object, filled anew each time. */
-  readonly #taken: Waiting = {
-    run: undefined as unknown as Run,
-    body: undefined,
-    place: 0,
-    priority: 0,
-    arrivedAt: 0,
-    policy: undefined as unknown as AttemptPolicy,
-  }
+  readonly #lane: LaneState
 
-  constructor(lifo: boolean) {
+  constructor(lane: LaneState, lifo: boolean) {
+    this.#lane = lane
     this.#lifo = lifo
   }
 
@@ -133,22 +134,30 @@ export class Backlog {
   putBack(entry: Entry): void {
     const bucket = this.#bucket(entry.priority)
     bucket.returns ??= new Heap(this.#lifo ? newestFirst : oldestFirst)
-    bucket.returns.push(entry)
+    bucket.returns.push(entry.more)
     this.#grew(bucket)
   }
 
-  /** Takes the command that is to start next. The object is reused by the next call. */
-  take(): Waiting | undefined {
+  /** Takes the command that is to start next. */
+  take(): Entry | undefined {
     const bucket = this.#filled.peek()
     if (bucket === undefined) return undefined
-    const returned = bucket.returns?.peek()
+    if (this.#lifo || bucket.returns !== undefined) return this.#takeFrom(bucket)
+    const chunk = bucket.first as Chunk
+    return this.#takeAt(bucket, chunk, firstIndex(chunk))
+  }
+
+  /** `take` where the next command may be the newest, or one that has come back. */
+  #takeFrom(bucket: Bucket): Entry {
     const chunk = this.#lifo ? newestChunk(bucket) : bucket.first
-    if (returned !== undefined && (chunk === undefined || this.#isBefore(returned.place, chunk))) {
-      bucket.returns?.remove(returned)
-      this.#shrank(bucket)
-      return Object.assign(this.#taken, { run: returned.run, body: returned.body })
+    const returned = bucket.returns?.peek()
+    if (returned === undefined || (chunk !== undefined && !this.#isBefore(returned.entry.place, chunk))) {
+      const next = chunk as Chunk
+      return this.#takeAt(bucket, next, this.#lifo ? lastIndex(next) : firstIndex(next))
     }
-    return this.#takeAt(bucket, chunk as Chunk, this.#lifo ? lastIndex(chunk as Chunk) : firstIndex(chunk as Chunk))
+    bucket.returns?.remove(returned)
+    this.#shrank(bucket)
+    return returned.entry
   }
 
   /** Takes out a command that waits, wherever it stands; false when it does not. `seq` is its number in the queue. */
@@ -159,19 +168,17 @@ export class Backlog {
     return true
   }
 
-  /** What is known of a waiting command, left in place. */
-  find(seq: number, isIt: (run: Run) => boolean): Waiting | undefined {
+  /** The entry of a waiting command, which stays in its place. */
+  find(seq: number, isIt: (run: Run) => boolean): Entry | undefined {
     const found = this.#locate(seq, isIt)
-    if (found === undefined) return undefined
-    const { bucket, chunk, index } = found
-    return describe(bucket, chunk, index, chunk.runs[index] as Run)
+    return found === undefined ? undefined : this.#entryAt(found.bucket, found.chunk, found.index)
   }
 
   /** Takes out a command that had been put back; false when it is not among those. */
   extractReturned(entry: Entry): boolean {
     const bucket = this.#buckets.get(entry.priority)
-    if (entry.heapIndex < 0 || bucket?.returns === undefined) return false
-    bucket.returns.remove(entry)
+    if (entry.details === undefined || entry.details.heapIndex < 0 || bucket?.returns === undefined) return false
+    bucket.returns.remove(entry.details)
     this.#shrank(bucket)
     return true
   }
@@ -186,13 +193,11 @@ export class Backlog {
         for (let index = chunk.head; index < chunk.tail && left > 0; index++) {
           const run = chunk.runs[index]
           if (run === undefined) continue
-          yield describe(bucket, chunk, index, run)
+          yield { run, body: chunk.bodies[index], priority: bucket.priority, arrivedAt: chunk.timeAt(index) }
           left--
         }
       }
-      for (const { run, body, place, priority, arrivedAt, policy } of bucket.returns?.items() ?? []) {
-        yield { run, body, place, priority, arrivedAt, policy }
-      }
+      for (const { entry } of bucket.returns?.items() ?? []) yield { ...entry, arrivedAt: entry.arrivedAt as number }
     }
   }
 
@@ -243,7 +248,7 @@ export class Backlog {
     const index = chunk.tail++
     bucket.nextPlace++
     const { times } = chunk
-    if (times.length === 0 || times[times.length - 1] !== now) times.push(index, now)
+    if (times[times.length - 1] !== now) times.push(index, now)
     if (run === undefined) return
     chunk.runs[index] = run
     chunk.bodies[index] = body
@@ -270,22 +275,27 @@ export class Backlog {
     return this.#lifo ? place > chunk.base + lastIndex(chunk) : place < chunk.base + firstIndex(chunk)
   }
 
-  #takeAt(bucket: Bucket, chunk: Chunk, index: number): Waiting {
-    const taken = this.#taken
-    taken.run = chunk.runs[index] as Run
-    taken.body = chunk.bodies[index]
-    taken.place = chunk.base + index
-    taken.priority = bucket.priority
-    taken.arrivedAt = chunk.timeAt(index)
-    taken.policy = chunk.policy
+  #entryAt(bucket: Bucket, chunk: Chunk, index: number): Entry {
+    const run = chunk.runs[index] as Run
+    if (typeof run.inner !== 'function') return run.inner
+    const place = chunk.base + index
+    return new Entry(run, this.#lane, chunk.bodies[index], place, bucket.priority, chunk.policy, chunk.timeAt(index))
+  }
+
+  #takeAt(bucket: Bucket, chunk: Chunk, index: number): Entry {
+    const entry = this.#entryAt(bucket, chunk, index)
     chunk.runs[index] = undefined
     chunk.bodies[index] = undefined
     chunk.live--
     if (index === chunk.head) chunk.head++
-    // The last chunk goes on taking arrivals until it is full; any other without commands is done with.
-    if (chunk.live === 0 && (chunk.tail === CHUNK_SIZE || chunk !== bucket.last)) unlink(bucket, chunk)
+    if (chunk.live === 0) this.#emptied(bucket, chunk)
     this.#shrank(bucket)
-    return taken
+    return entry
+  }
+
+  /** The last chunk goes on taking arrivals until it is full; any other without commands is done with. */
+  #emptied(bucket: Bucket, chunk: Chunk): void {
+    if (chunk.tail === CHUNK_SIZE || chunk !== bucket.last) unlink(bucket, chunk)
   }
 
   #grew(bucket: Bucket): void {
@@ -330,12 +340,3 @@ function lastIndex(chunk: Chunk): number {
 
 /** The chunk of the newest command: the last one is kept for arrivals even when it holds none. */
 const newestChunk = ({ last }: Bucket): Chunk | undefined => (last?.live === 0 ? (last.previous ?? last) : last)
-
-const describe = (bucket: Bucket, chunk: Chunk, index: number, run: Run): Waiting => ({
-  run,
-  body: chunk.bodies[index],
-  place: chunk.base + index,
-  priority: bucket.priority,
-  arrivedAt: chunk.timeAt(index),
-  policy: chunk.policy,
-})

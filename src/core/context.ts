@@ -2,6 +2,7 @@
 import { type AnyCommand, payloadOf, type TypedCommand } from './command.js'
 import type { DefinedCommand } from './definition.js'
 import type { Entry } from './entry.js'
+import type { LaneError } from './errors.js'
 import type { CommandRecord, ListOptions, ListPage } from './records.js'
 import type { CommandRun } from './run.js'
 import type { QueueStats } from './stats.js'
@@ -68,15 +69,13 @@ export class Context implements CommandContext {
   readonly #entry: Entry
   readonly #host: ContextHost
   readonly attempt: number
-  #ended = false
-  #aborted = false
-  #reason: unknown
+  #abortReason: unknown
   #controller: AbortController | undefined
 
-  constructor(entry: Entry, attempt: number, host: ContextHost) {
+  constructor(entry: Entry, host: ContextHost) {
     this.#entry = entry
     this.#host = host
-    this.attempt = attempt
+    this.attempt = entry.attempt
   }
 
   get id(): string {
@@ -98,20 +97,20 @@ export class Context implements CommandContext {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
-      if (this.#aborted) this.#controller.abort(this.#reason)
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason)
     }
     return this.#controller.signal
   }
 
   get progress(): (value: unknown) => void {
     return (value) => {
-      if (!this.#ended && !this.#aborted) this.#host.progress(this.#entry, value)
+      if (this.#isLive && this.#abortReason === undefined) this.#host.progress(this.#entry, value)
     }
   }
 
   get log(): (line: string) => void {
     return (line) => {
-      if (!this.#ended) this.#host.log(this.#entry, this.attempt, line)
+      if (this.#isLive) this.#host.log(this.#entry, this.attempt, line)
     }
   }
 
@@ -125,14 +124,13 @@ export class Context implements CommandContext {
   }
 
   /** The attempt is to stop. */
-  abort(reason: unknown): void {
-    this.#aborted = true
-    this.#reason = reason
+  abort(reason: LaneError): void {
+    this.#abortReason = reason
     this.#controller?.abort(reason)
   }
 
-  /** The body has ended. */
-  end(): void {
-    this.#ended = true
+  /** Whether the body has not ended. */
+  get #isLive(): boolean {
+    return this.#entry.context === this
   }
 }

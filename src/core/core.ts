@@ -8,11 +8,10 @@
  */
 import { Alarms } from './alarms.js'
 import { type Clock, instantText } from './clock.js'
-import type { Waiting } from './backlog.js'
 import type { PayloadSchema } from './definition.js'
 import type { CommandContext } from './context.js'
 import type { DeadLetterQueue } from './dead-letters.js'
-import { Entry } from './entry.js'
+import type { Entry } from './entry.js'
 import { errorText, LaneError } from './errors.js'
 import type { EventEmitter } from './event-stream.js'
 import type { EventKey, EventPayloads } from './events.js'
@@ -69,7 +68,8 @@ export class QueueCore {
   #idHigh = ''
   #lastSeq = -1
   #passAsked = false
-  #now = 0
+  /** Undefined first: kept as a pointer, so that what is made in one turn shares one boxed number. */
+  #now: number | undefined
   #timeIsFresh = false
 
   constructor(parts: CoreParts) {
@@ -79,9 +79,7 @@ export class QueueCore {
     this.deadLetters = parts.deadLetters
     this.alarms = new Alarms(parts.clock)
     this.scheduler = new Scheduler(parts.maxConcurrency)
-    this.settled = new Retention(parts.retained, (entry) => {
-      if (entry.isListed) this.byId.delete(entry.run.id)
-    })
+    this.settled = new Retention(parts.retained, this.byId)
     this.#onFault = parts.onFault
     this.#idPrefix = `${randomText(parts.random, 10)}-`
     this.events.onFilterFault((error) => this.#onFault?.(error))
@@ -116,7 +114,7 @@ export class QueueCore {
       this.#timeIsFresh = true
       this.askForPass()
     }
-    return this.#now
+    return this.#now as number
   }
 
   /** A monotonic instant as text. */
@@ -158,8 +156,8 @@ export class QueueCore {
 
   /** Makes a command known by its id, until it is no longer kept. */
   list(entry: Entry): void {
-    if (entry.isListed) return
-    entry.isListed = true
+    if (entry.more.isListed) return
+    entry.more.isListed = true
     this.byId.set(entry.run.id, entry)
   }
 
@@ -172,16 +170,12 @@ export class QueueCore {
   /** The entry of a run of this queue; made when the command only waits. Undefined when the submit was refused. */
   entryOf(run: Run): Entry | undefined {
     if (typeof run.inner !== 'function') return run.inner
-    const seq = this.seqOf(run.id)
-    const waiting = this.lanes.get(run.laneId)?.backlog.find(seq, (candidate) => candidate === run)
-    return waiting === undefined ? undefined : this.enter(waiting, this.lane(run.laneId), seq)
+    return this.lanes.get(run.laneId)?.backlog.find(this.seqOf(run.id), (candidate) => candidate === run)
   }
 
-  /** The entry of a command that waits, or a new one. */
-  enter(waiting: Waiting, lane: LaneState, seq = this.seqOf(waiting.run.id)): Entry {
-    const { run, body, priority, place, arrivedAt, policy } = waiting
-    if (typeof run.inner !== 'function') return run.inner
-    return new Entry(run, lane, body, seq, priority, place, arrivedAt, policy)
+  /** The number of a command in this queue: read from its id, where that was made here. */
+  seqOfEntry({ run, details }: Entry): number {
+    return details === undefined || details.seq < 0 ? this.seqOf(run.id) : details.seq
   }
 
   /** The backlog of a lane has grown: may it start something, is it under pressure? */

@@ -14,8 +14,24 @@ import type { Slot } from './slot.js'
 /** One failed attempt, as dead letters and records show it. */
 export type AttemptFailure = { readonly attempt: number; readonly error: string; readonly at: string }
 
-/** What only some commands have. */
+/** What only some commands have: those with options, a failure, a delay, children, or somebody who listens. */
 export class EntryDetails {
+  readonly entry: Entry
+  /** Place in a heap of returned commands; -1 outside. */
+  heapIndex = -1
+  /** Number in the queue when its id does not tell it. */
+  seq = -1
+  /** Whether it is known by its id. */
+  isListed = false
+  /** Failed attempts that were retried. */
+  retries = 0
+  /** Times put off by the handler with an error that says when. */
+  deferrals = 0
+  /** When the running attempt times out, or when the delay of a waiting command is over. */
+  alarm: Alarm | undefined
+  /** Due instant of a delayed command. */
+  dueAt = -1
+  error: ErrorRecord | undefined
   parent: Entry | undefined
   children: Set<Entry> | undefined
   metadata: unknown
@@ -30,71 +46,77 @@ export class EntryDetails {
   waiting = 0
   /** Called once when the body of the running attempt has ended and its slot is free. */
   onFree: (() => void) | undefined
+
+  constructor(entry: Entry) {
+    this.entry = entry
+  }
 }
 
 /** A line that a handler wrote with `ctx.log`. */
 export type LogLine = { readonly at: string; readonly attempt: number; readonly line: string }
 
+const nothing: Settle = () => {}
+
+/**
+ * Kept small, because every command that runs has one. Instants start as undefined and not as a number, so that V8 keeps
+ * them as pointers: the commands of one turn then share one boxed number instead of having three each.
+ */
 export class Entry {
   readonly run: Run
-  readonly settle: Settle
+  settle: Settle
   readonly lane: LaneState
   readonly body: unknown
-  readonly seq: number
-  readonly priority: number
-  readonly policy: AttemptPolicy
   /** Place among the lane's commands of this priority; a retry comes back to it. */
   place: number
-  readonly arrivedAt: number
-  heapIndex = -1
-  /** Index among the lane's running commands; -1 while it does not run. */
-  runningIndex = -1
-  /** Whether it is known by its id. */
-  isListed = false
+  readonly priority: number
+  readonly policy: AttemptPolicy
+  readonly arrivedAt: number | undefined
+  startedAt: number | undefined
+  endedAt: number | undefined
   /** Number of the attempt that runs or ran last; 0 before the first. */
-  attempt = 0
-  /** Failed attempts that were retried. */
-  retries = 0
-  /** Times put off by the handler with an error that says when. */
-  deferrals = 0
-  startedAt = -1
-  endedAt = -1
+  attempt: number
   /** The body that runs, if one does: also that of a zombie. */
   slot: Slot | undefined
+  /** What that body was given. */
   context: Context | undefined
-  /** When the running attempt times out, or when the delay of a waiting command is over. */
-  alarm: Alarm | undefined
-  /** Due instant of a delayed command. */
-  dueAt = -1
   result: unknown
-  error: ErrorRecord | undefined
   details: EntryDetails | undefined
 
   constructor(
     run: Run,
     lane: LaneState,
     body: unknown,
-    seq: number,
-    priority: number,
     place: number,
-    arrivedAt: number,
+    priority: number,
     policy: AttemptPolicy,
+    arrivedAt: number | undefined
   ) {
     this.run = run
     this.settle = run.inner as Settle
     this.lane = lane
     this.body = body
-    this.seq = seq
-    this.priority = priority
     this.place = place
-    this.arrivedAt = arrivedAt
+    this.priority = priority
     this.policy = policy
+    this.arrivedAt = arrivedAt
+    this.startedAt = undefined
+    this.endedAt = undefined
+    this.attempt = 0
+    this.slot = undefined
+    this.context = undefined
+    this.result = undefined
+    this.details = undefined
     run.inner = this
   }
 
   /** The details, made when first needed. */
   get more(): EntryDetails {
-    this.details ??= new EntryDetails()
+    this.details ??= new EntryDetails(this)
     return this.details
+  }
+
+  /** The run has its outcome: what settled it is let go, settled commands are kept for a while. */
+  forgetSettle(): void {
+    this.settle = nothing
   }
 }

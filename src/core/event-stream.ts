@@ -97,17 +97,14 @@ type Subscriber = {
 export class EventEmitter {
   /** The capacity of subscriptions that do not say otherwise. */
   readonly capacity: number
+  /** Whether anybody listens: nothing is built for an event otherwise. */
+  hasSubscribers = false
   #subscribers: readonly Subscriber[] = []
   #onFilterFault: (error: unknown) => void = () => {}
 
   constructor(capacity = EVENT_CAPACITY) {
     checkInteger('EventEmitter capacity', capacity, 1)
     this.capacity = capacity
-  }
-
-  /** Whether anybody listens. */
-  get hasSubscribers(): boolean {
-    return this.#subscribers.length > 0
   }
 
   /** All events from now on. `CONFIG_INVALID` for a bad capacity. */
@@ -171,9 +168,11 @@ export class EventEmitter {
     const close = (): void => stream.close()
     const stream = new EventStream(capacity, (ended) => {
       this.#subscribers = this.#subscribers.filter((one) => one.stream !== ended)
+      this.hasSubscribers = this.#subscribers.length > 0
       signal?.removeEventListener('abort', close)
     })
     this.#subscribers = [...this.#subscribers, { stream, filter, owner }]
+    this.hasSubscribers = true
     if (signal?.aborted === true) stream.close()
     else signal?.addEventListener('abort', close, { once: true })
     return stream

@@ -66,7 +66,7 @@ export class LaneHandle {
 
   /** Cancels every command of the lane, waiting and running; gives their number. */
   cancelAll(reason?: unknown): number {
-    const running = [...this.#lane.running].filter((entry) => this.#outcomes.cancel(entry, reason))
+    const running = this.#lane.runningEntries().filter((entry) => this.#outcomes.cancel(entry, reason))
     return running.length + this.clear(reason)
   }
 

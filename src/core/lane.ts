@@ -27,8 +27,8 @@ export type LaneStatus = {
 
 export class LaneState {
   readonly backlog: Backlog
-  /** Commands that run; each knows its index. */
-  readonly running: Entry[] = []
+  /** Slots of the commands that run; each knows its index. */
+  readonly running: Slot[] = []
   readonly delayed = new Set<Entry>()
   limits: LaneLimits
   /** Slots reserved under the global cap: `limits.min`, or less when that was a default and had to shrink. */
@@ -41,6 +41,9 @@ export class LaneState {
   paused = false
   underPressure = false
 
+  /** Kept by the scheduler: reserved slots that nobody else may use, and the best rank that the lane can have. */
+  keptBack = 0
+  baseRank = 0
   /** Kept by the scheduler: the lane's place among those that can start something; -1 when it cannot. */
   rank = -1
   before: LaneState | undefined
@@ -56,7 +59,7 @@ export class LaneState {
     this.priority = priority
     this.limits = laneLimits(`lane '${id}'`, options)
     this.reserved = this.limits.min
-    this.backlog = new Backlog(this.limits.lifo)
+    this.backlog = new Backlog(this, this.limits.lifo)
   }
 
   /** Whether a slot of the lane's own limit is free. */
@@ -64,19 +67,24 @@ export class LaneState {
     return this.held < this.limits.max
   }
 
-  addRunning(entry: Entry): void {
-    entry.runningIndex = this.running.length
-    this.running.push(entry)
+  addRunning(slot: Slot): void {
+    slot.runningIndex = this.running.length
+    this.running.push(slot)
   }
 
-  /** Takes a command out of those that run, in O(1): the last one moves into its place. */
-  removeRunning(entry: Entry): void {
-    const last = this.running.pop() as Entry
-    if (last !== entry) {
-      this.running[entry.runningIndex] = last
-      last.runningIndex = entry.runningIndex
+  /** Takes a slot out of those of running commands, in O(1): the last one moves into its place. */
+  removeRunning(slot: Slot): void {
+    const last = this.running.pop() as Slot
+    if (last !== slot) {
+      this.running[slot.runningIndex] = last
+      last.runningIndex = slot.runningIndex
     }
-    entry.runningIndex = -1
+    slot.runningIndex = -1
+  }
+
+  /** The commands that run. */
+  runningEntries(): Entry[] {
+    return this.running.map((slot) => slot.entry as Entry)
   }
 
   status(): LaneStatus {

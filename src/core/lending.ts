@@ -33,12 +33,12 @@ export class Lending {
   /** Starts the children that wait and can have a waiting ancestor's slot. */
   serve(startIn: StartIn): void {
     for (const entry of this.#children) {
-      const { run, lane, seq } = entry
+      const { run, lane } = entry
       if (isFinal(run.state)) this.#children.delete(entry)
       if (run.state !== 'pending' || lane.paused) continue
       const lender = this.#lenderFor(entry)
       if (lender === undefined) continue
-      if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, seq)
+      if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, this.#core.seqOfEntry(entry))
       this.#core.backlogShrank(lane)
       startIn(entry, lender)
     }

@@ -81,7 +81,7 @@ export class Lifecycle {
     core.askForPass()
     if (!(await this.#becomesQuiet(timeoutMs, undefined))) {
       for (const lane of core.lanes.values()) {
-        for (const entry of [...lane.running]) this.#outcomes.cancel(entry, reason)
+        for (const entry of lane.runningEntries()) this.#outcomes.cancel(entry, reason)
       }
       this.#attempts.abandonAll()
     }
@@ -138,7 +138,7 @@ export class Lifecycle {
   #unsettledIds(): string[] {
     const ids = this.#admission.checkingIds()
     for (const lane of this.#core.lanes.values()) {
-      for (const { run } of lane.running) ids.push(run.id)
+      for (const { run } of lane.runningEntries()) ids.push(run.id)
       for (const { run } of lane.delayed) ids.push(run.id)
       for (const { run } of lane.backlog.waiting()) ids.push(run.id)
     }

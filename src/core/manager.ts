@@ -321,9 +321,7 @@ function deadLetterQueue(option: QueueOptions['deadLetters']): DeadLetterQueue |
 function startAll(core: QueueCore, attempts: Attempts): void {
   const { scheduler } = core
   for (let lane = scheduler.next(); lane !== undefined; lane = scheduler.next()) {
-    const waiting = lane.backlog.take()
-    const entry = core.enter(waiting as NonNullable<typeof waiting>, lane)
-    attempts.start(entry)
+    attempts.start(lane.backlog.take() as Entry)
     core.backlogShrank(lane)
   }
 }

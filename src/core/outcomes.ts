@@ -32,11 +32,12 @@ export class Outcomes {
     const { run } = entry
     transition(run, 'completed')
     entry.result = value
+    const { settle } = entry
     this.#settled(entry)
     if (this.#core.hasListeners) {
       this.#core.emit('queue.command.completed', { lane_id: run.laneId, command_id: run.id })
     }
-    entry.settle(value)
+    settle(value)
   }
 
   /** The handler gave an outcome of its own. */
@@ -49,10 +50,10 @@ export class Outcomes {
   threw(entry: Entry, error: unknown): void {
     const failure = classify(error)
     if (failure.kind === 'deferred') {
-      if (entry.deferrals >= entry.policy.maxDeferrals || this.#core.stopped) {
+      if (entry.more.deferrals >= entry.policy.maxDeferrals || this.#core.stopped) {
         return this.#failed(entry, error, 'COMMAND_FAILED')
       }
-      entry.deferrals++
+      entry.more.deferrals++
       return this.#putOff(entry, failure.delayMs, 'deferred')
     }
     if (failure.kind === 'final') return this.#failed(entry, error, 'COMMAND_FAILED')
@@ -91,8 +92,7 @@ export class Outcomes {
   cancelWaiting(lane: LaneState, reason: unknown): number {
     const core = this.#core
     let count = 0
-    for (let waiting = lane.backlog.take(); waiting !== undefined; waiting = lane.backlog.take()) {
-      const entry = core.enter(waiting, lane)
+    for (let entry = lane.backlog.take(); entry !== undefined; entry = lane.backlog.take()) {
       core.backlogShrank(lane)
       this.#cancelled(entry, cancelledError(reason))
       this.#cancelChildren(entry, reason)
@@ -104,22 +104,22 @@ export class Outcomes {
 
   /** The delay of a command is over. One whose earlier body still runs waits for that to end. */
   due(entry: Entry): void {
-    entry.alarm = undefined
+    entry.more.alarm = undefined
     if (entry.slot === undefined) this.#toPending(entry)
   }
 
   /** The slot of a command that waits for its next attempt is free; was it only waiting for that? */
   bodyGone(entry: Entry): void {
-    if (entry.run.state === 'delayed' && entry.alarm === undefined) this.#toPending(entry)
+    if (entry.run.state === 'delayed' && entry.details?.alarm === undefined) this.#toPending(entry)
   }
 
   /** Puts a command among the delayed ones until an instant of the monotonic clock. */
   delayUntil(entry: Entry, at: number): void {
     const { lane } = entry
-    entry.dueAt = at
+    entry.more.dueAt = at
     lane.delayed.add(entry)
     this.#core.list(entry)
-    entry.alarm = this.#core.alarms.set(at, () => this.due(entry))
+    entry.more.alarm = this.#core.alarms.set(at, () => this.due(entry))
   }
 
   #cancelChildren(entry: Entry, reason: unknown): void {
@@ -130,7 +130,7 @@ export class Outcomes {
     const { lane, run } = entry
     transition(run, 'pending')
     lane.delayed.delete(entry)
-    entry.dueAt = -1
+    entry.more.dueAt = -1
     lane.backlog.putBack(entry)
     this.#core.backlogGrew(lane)
     this.#core.askForPass()
@@ -139,15 +139,15 @@ export class Outcomes {
   #attemptFailed(entry: Entry, error: unknown, code: 'COMMAND_FAILED' | 'COMMAND_TIMEOUT'): void {
     const core = this.#core
     const { run, policy } = entry
-    if (core.stopped || !policy.retry.shouldRetry(entry.retries)) return this.#failed(entry, error, code)
+    if (core.stopped || !policy.retry.shouldRetry(entry.details?.retries ?? 0)) return this.#failed(entry, error, code)
     this.#note(entry, error)
-    entry.retries++
+    const attempt = ++entry.more.retries
     if (core.hasListeners) {
-      core.emit('queue.command.retry', { lane_id: run.laneId, command_id: run.id, attempt: entry.retries })
+      core.emit('queue.command.retry', { lane_id: run.laneId, command_id: run.id, attempt })
     }
     this.#delay(
       entry,
-      policy.retry.drawDelay(entry.retries, () => core.random.next()),
+      policy.retry.drawDelay(attempt, () => core.random.next()),
     )
   }
 
@@ -165,7 +165,7 @@ export class Outcomes {
     transition(entry.run, 'delayed')
     this.delayUntil(entry, this.#core.clock.now() + delayMs)
     if (delayMs > 0) return
-    this.#core.alarms.clear(entry.alarm)
+    this.#core.alarms.clear(entry.more.alarm)
     this.due(entry)
   }
 
@@ -174,8 +174,9 @@ export class Outcomes {
     const { run } = entry
     const text = errorText(error)
     const timedOut = code === 'COMMAND_TIMEOUT'
+    const { settle } = entry
     if (entry.attempt > 0) this.#note(entry, error)
-    entry.error = errorRecord(error)
+    entry.more.error = errorRecord(error)
     if (core.deadLetters !== undefined) this.#bury(entry, text)
     transition(run, timedOut ? 'timed_out' : 'failed')
     this.#settled(entry)
@@ -184,20 +185,20 @@ export class Outcomes {
       core.emit(timedOut ? 'queue.command.timeout' : 'queue.command.failed', payload)
     }
     const isOurs = error instanceof LaneError && error.code === code
-    rejectRun(run, entry.settle, isOurs ? error : new LaneError(code, text, { cause: error }))
+    rejectRun(run, settle, isOurs ? error : new LaneError(code, text, { cause: error }))
   }
 
   #cancelled(entry: Entry, error: LaneError & { readonly reason?: unknown }): void {
     const core = this.#core
-    const { run } = entry
-    entry.error = errorRecord(error)
+    const { run, settle } = entry
+    entry.more.error = errorRecord(error)
     transition(run, 'cancelled')
     this.#settled(entry)
     if (core.hasListeners) {
       const payload = { lane_id: run.laneId, command_id: run.id, reason: reasonText(error.reason) }
       core.emit('queue.command.cancelled', payload)
     }
-    rejectRun(run, entry.settle, error)
+    rejectRun(run, settle, error)
   }
 
   /** What every final state has in common. */
@@ -206,6 +207,7 @@ export class Outcomes {
     entry.endedAt = core.turnTime()
     core.unsettled--
     core.settled.keep(entry)
+    entry.forgetSettle()
     const { details } = entry
     if (details === undefined) return
     details.unwatch?.()
@@ -223,7 +225,7 @@ export class Outcomes {
       laneId: run.laneId,
       payload: payloadOf(body),
       error,
-      ...(entry.error === undefined ? {} : { errorDetails: entry.error }),
+      ...(details?.error === undefined ? {} : { errorDetails: details.error }),
       attempts: entry.attempt,
       failedAt: core.instant(core.turnTime()),
       history: details?.history ?? [],
@@ -244,15 +246,15 @@ export class Outcomes {
   }
 
   #takeOutOfBacklog(entry: Entry): void {
-    const { lane, run, seq } = entry
-    if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, seq)
+    const { lane, run } = entry
+    if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, this.#core.seqOfEntry(entry))
     this.#core.backlogShrank(lane)
   }
 
   #takeOutOfDelayed(entry: Entry): void {
     entry.lane.delayed.delete(entry)
-    this.#core.alarms.clear(entry.alarm)
-    entry.alarm = undefined
+    this.#core.alarms.clear(entry.more.alarm)
+    entry.more.alarm = undefined
   }
 }
 

@@ -63,12 +63,12 @@ export function findRun(core: QueueCore, id: string): Run | undefined {
   if (seq < 0) return undefined
   const isIt = (run: Run): boolean => run.id === id
   for (const lane of core.lanes.values()) {
-    const running = lane.running.find((entry) => entry.seq === seq)
+    const running = lane.runningEntries().find((entry) => core.seqOfEntry(entry) === seq)
     if (running !== undefined) return running.run
     const waiting = lane.backlog.find(seq, isIt)
     if (waiting !== undefined) return waiting.run
   }
-  for (const entry of core.settled) if (entry.seq === seq) return entry.run
+  for (const entry of core.settled) if (core.seqOfEntry(entry) === seq) return entry.run
   return undefined
 }
 
@@ -86,7 +86,7 @@ export function listRecords(core: QueueCore, options: ListOptions): ListPage {
   const add = (seq: number, runState: CommandState, record: () => CommandRecord): void => {
     if (seq >= from && (state === undefined || runState === state)) found.push({ seq, record })
   }
-  const addEntry = (entry: Entry): void => add(entry.seq, entry.run.state, () => entryRecord(core, entry))
+  const addEntry = (entry: Entry): void => add(core.seqOfEntry(entry), entry.run.state, () => entryRecord(core, entry))
   for (const lane of lanes) {
     for (const waiting of lane.backlog.waiting(from, limit + 1)) {
       const { run } = waiting
@@ -94,7 +94,7 @@ export function listRecords(core: QueueCore, options: ListOptions): ListPage {
       if (entry !== undefined) addEntry(entry)
       else add(core.seqOf(run.id), run.state, () => waitingRecord(core, waiting))
     }
-    lane.running.forEach(addEntry)
+    lane.runningEntries().forEach(addEntry)
     lane.delayed.forEach(addEntry)
   }
   for (const entry of core.settled) if (laneId === undefined || entry.lane.id === laneId) addEntry(entry)
@@ -126,11 +126,11 @@ function waitingRecord(core: QueueCore, { run, body, priority, arrivedAt }: Wait
 function entryRecord(core: QueueCore, entry: Entry): CommandRecord {
   const { run, details } = entry
   const optional = {
-    startedAt: entry.startedAt < 0 ? undefined : core.instant(entry.startedAt),
-    endedAt: entry.endedAt < 0 ? undefined : core.instant(entry.endedAt),
-    dueAt: run.state === 'delayed' ? core.instant(entry.dueAt) : undefined,
+    startedAt: entry.startedAt === undefined ? undefined : core.instant(entry.startedAt),
+    endedAt: entry.endedAt === undefined ? undefined : core.instant(entry.endedAt),
+    dueAt: run.state === 'delayed' ? core.instant(details?.dueAt as number) : undefined,
     result: entry.result,
-    error: entry.error,
+    error: details?.error,
     history: details?.history && [...details.history],
     logs: details?.logs && [...details.logs],
     progress: details?.lastProgress,
@@ -140,7 +140,7 @@ function entryRecord(core: QueueCore, entry: Entry): CommandRecord {
   }
   const present = Object.entries(optional).filter(([, value]) => value !== undefined)
   return {
-    ...waitingRecord(core, entry),
+    ...waitingRecord(core, { ...entry, arrivedAt: entry.arrivedAt as number }),
     attempt: entry.attempt,
     ...Object.fromEntries(present),
   }

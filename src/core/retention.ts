@@ -3,24 +3,31 @@ import type { Entry } from './entry.js'
 
 export class Retention {
   readonly #count: number
-  readonly #ring: (Entry | undefined)[] = []
+  readonly #byId: Map<string, Entry>
+  readonly #ring: Entry[] = []
   #next = 0
-  readonly #onEvict: (entry: Entry) => void
 
-  constructor(count: number, onEvict: (entry: Entry) => void) {
+  /** `byId` loses what is no longer kept. */
+  constructor(count: number, byId: Map<string, Entry>) {
     this.#count = count
-    this.#onEvict = onEvict
+    this.#byId = byId
   }
 
   keep(entry: Entry): void {
-    if (this.#count === 0) return this.#onEvict(entry)
-    const oldest = this.#ring[this.#next]
-    this.#ring[this.#next] = entry
+    const ring = this.#ring
+    if (ring.length < this.#count) return void ring.push(entry)
+    if (this.#count === 0) return this.#forget(entry)
+    this.#forget(ring[this.#next] as Entry)
+    ring[this.#next] = entry
     this.#next = this.#next + 1 === this.#count ? 0 : this.#next + 1
-    if (oldest !== undefined) this.#onEvict(oldest)
   }
 
-  *[Symbol.iterator](): Generator<Entry> {
-    for (const entry of this.#ring) if (entry !== undefined) yield entry
+  [Symbol.iterator](): Iterator<Entry> {
+    return this.#ring.values()
+  }
+
+  #forget(entry: Entry): void {
+    // Asked first, because the entry is long out of the processor's caches.
+    if (this.#byId.size > 0 && entry.details?.isListed === true) this.#byId.delete(entry.run.id)
   }
 }

@@ -81,46 +81,41 @@ export class Scheduler {
   /** A slot of the lane is taken. */
   acquire(lane: LaneState): void {
     this.held++
-    this.#holds(lane, 1)
+    this.acquireInLane(lane)
   }
 
   /** A slot of the lane is free again. */
   release(lane: LaneState): void {
     this.held--
-    this.#holds(lane, -1)
+    this.releaseInLane(lane)
   }
 
   /** A body runs in another lane's global slot (`ctx.run`): only its own lane's count changes. */
   acquireInLane(lane: LaneState): void {
-    this.#holds(lane, 1)
+    lane.held++
+    if (lane.held <= lane.keptBack) this.#heldBack--
   }
 
   releaseInLane(lane: LaneState): void {
-    this.#holds(lane, -1)
+    lane.held--
+    if (lane.held < lane.keptBack) this.#heldBack++
   }
 
   /** Puts the lane where its counts now say it belongs. To be called after any change of them. */
   update(lane: LaneState): void {
-    const rank = lane.backlog.size > 0 && lane.held < lane.limits.max && !lane.paused ? this.#rank(lane) : -1
+    if (lane.backlog.size === 0 || lane.held >= lane.limits.max || lane.paused) {
+      if (lane.rank >= 0) this.#leave(lane)
+      return
+    }
+    const isServed = lane.baseRank >= SPAN && lane.held >= lane.reserved
+    const rank = isServed ? lane.baseRank + SPAN : lane.baseRank
     if (rank === lane.rank) return
     if (lane.rank >= 0) this.#leave(lane)
-    if (rank >= 0) this.#enter(lane, rank)
-  }
-
-  #rank(lane: LaneState): number {
-    const order = lane.priority * 2 + (lane.limits.protected ? 0 : 1)
-    if (this.#cap === Number.POSITIVE_INFINITY || lane.limits.protected) return order
-    return (lane.held < lane.reserved ? SPAN : 2 * SPAN) + order
-  }
-
-  #holds(lane: LaneState, change: 1 | -1): void {
-    const before = heldBack(lane)
-    lane.held += change
-    this.#heldBack += heldBack(lane) - before
+    this.#enter(lane, rank)
   }
 
   #mayTake(lane: LaneState): boolean {
-    return this.#heldBack === 0 || this.free > this.#heldBack - heldBack(lane)
+    return this.#heldBack === 0 || this.free > this.#heldBack - Math.max(0, lane.keptBack - lane.held)
   }
 
   #enter(lane: LaneState, rank: number): void {
@@ -185,8 +180,13 @@ export class Scheduler {
   #reserve(reserved: ReadonlyMap<LaneState, number>): void {
     this.#heldBack = 0
     for (const lane of this.#lanes) {
+      const { limits, priority } = lane
       lane.reserved = reserved.get(lane) as number
-      this.#heldBack += this.hasCap ? heldBack(lane) : 0
+      lane.keptBack = this.hasCap && !limits.lend ? lane.reserved : 0
+      this.#heldBack += Math.max(0, lane.keptBack - lane.held)
+      // A protected lane stands first whatever it holds: its reserve is no reason to stand any better.
+      const order = priority * 2 + (limits.protected ? 0 : 1)
+      lane.baseRank = this.hasCap && !limits.protected ? SPAN + order : order
       this.update(lane)
     }
   }
@@ -208,9 +208,6 @@ export class Scheduler {
     return reserved
   }
 }
-
-/** Reserved slots that the lane does not use and that nobody else may. */
-const heldBack = (lane: LaneState): number => (lane.limits.lend ? 0 : Math.max(0, lane.reserved - lane.held))
 
 const lowestBit = (bits: number): number => 31 - Math.clz32(bits & -bits)
 

@@ -16,6 +16,10 @@ export class Slot {
   entry: Entry | undefined
   /** Its command was timed out or cancelled and its body has not ended. */
   zombie = false
+  /** Index among the running bodies of its lane; -1 for a zombie's and while it is not in use. */
+  runningIndex = -1
+  /** When the attempt runs out of time. */
+  timeout: Alarm | undefined
   /** When a zombie is given up. */
   grace: Alarm | undefined
   /** The slot of the waiting parent that this body runs in, if it runs in one. */

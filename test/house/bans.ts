@@ -17,15 +17,21 @@ type Ban = {
 
 const CLOCK = 'src/core/clock.ts'
 const RANDOM = 'src/core/random.ts'
+/** It is a clock too, and gives promises a real turn of the event loop between two virtual instants. */
+const VIRTUAL_CLOCK = 'src/testing/virtual-clock.ts'
 
 const bans: readonly Ban[] = [
-  { name: 'Date', instead: 'the clock given to you (its wall time and its formatting)', except: [CLOCK] },
+  {
+    name: 'Date',
+    instead: 'the clock given to you (its wall time and its formatting)',
+    except: [CLOCK, VIRTUAL_CLOCK],
+  },
   { name: 'performance', instead: 'the clock given to you (its monotonic time)', except: [CLOCK] },
-  { name: 'setTimeout', instead: 'a timer of the clock given to you', except: [CLOCK] },
+  { name: 'setTimeout', instead: 'a timer of the clock given to you', except: [CLOCK, VIRTUAL_CLOCK] },
   { name: 'clearTimeout', instead: 'a timer of the clock given to you', except: [CLOCK] },
   { name: 'setInterval', instead: 'a timer of the clock given to you, set again each time' },
   { name: 'clearInterval', instead: 'a timer of the clock given to you, set again each time' },
-  { name: 'setImmediate', instead: 'queueMicrotask in core, or a timer of the clock given to you' },
+  { name: 'setImmediate', instead: 'queueMicrotask, or a timer of the clock given to you', except: [VIRTUAL_CLOCK] },
   { name: 'AbortSignal.timeout', instead: 'an AbortController aborted by a timer of the clock given to you' },
   { name: 'process', instead: 'queueMicrotask for nextTick, the clock for hrtime; core does not know its process' },
   { name: 'Math.random', instead: 'the random source given to you', except: [RANDOM] },

@@ -1,0 +1,234 @@
+/**
+ * The agent: what it submits, when, and how it ends. The work itself is in work/, a file per lane.
+ *
+ *     0 s       reads the folder: surveys in the query lane, whose children read the files
+ *     then      keeps every lane busy, while control asks how the queue is, forty times a second
+ *     at 30 %   control pauses the generation, and resumes it a little later
+ *     at 50 %   control skips a generation now and then
+ *     at 100 %  control stops the generation for good; what is begun is finished, dead letters are run again
+ *
+ * Every wait in here ends early when the signal aborts.
+ */
+import { setMaxListeners } from 'node:events'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { CommandDefinition, CommandRun, FunctionCommand } from '@a3s-lab/lane'
+import { runProcess } from './child-process.js'
+import * as commands from './commands.js'
+import { Feeder } from './feeder.js'
+import type { Queue } from './figures.js'
+import { WORK_LANES } from './lanes.js'
+import type { Memory } from './memory.js'
+import { Plan, type Submit } from './plan.js'
+import { count, type Tree } from './tree.js'
+
+/** What an agent needs. */
+export type AgentParts = {
+  readonly queue: Queue
+  readonly memory: Memory
+  /** The folder it works on. */
+  readonly root: string
+  /** A folder of its own, for notes, drafts and the index. */
+  readonly folder: string
+  readonly workMs: number
+  readonly signal: AbortSignal
+  /** Tells people what it is about to do. */
+  readonly say: (text: string) => void
+}
+
+/** Commands that wait in each lane while the agent works. */
+const DEPTH = { query: 24, session: 8, skill: 6, prompt: 10 }
+
+/** Longest waits at the end: for what was begun, and for the queue to be empty. */
+const FINISH_MS = 1500
+const DRAIN_MS = 1000
+
+/** Share of the working time after which reading ends, and what was not read is left out. */
+const READING = 0.4
+
+export class Agent {
+  readonly #parts: AgentParts
+  readonly #open = new Set<CommandRun>()
+  readonly #feeder: Feeder
+  readonly #plan: Plan
+  readonly #startedAt = performance.now()
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts
+    this.#feeder = new Feeder(parts.queue)
+    this.#plan = new Plan(parts.memory, parts.root, this.#submit)
+  }
+
+  /** Works for `workMs`, or until the signal aborts. */
+  async work(): Promise<void> {
+    const { signal, memory, say } = this.#parts
+    const probing = new AbortController()
+    const probes = this.#probe(AbortSignal.any([signal, probing.signal]))
+    try {
+      await this.#begin()
+      if (memory.totals.files > 0 || memory.tree?.files !== 0) await this.#steer()
+    } catch (error) {
+      if (!signal.aborted) throw error
+    } finally {
+      if (!signal.aborted) say('control stops the generation for good')
+      this.#feeder.stop()
+      await this.#control(commands.stop)
+      probing.abort()
+      await probes
+    }
+  }
+
+  /** Ends in order: what was begun is finished, dead letters are run again, then nothing is left. */
+  async finish(): Promise<void> {
+    const { queue, signal, say } = this.#parts
+    if (!signal.aborted) {
+      say('what was begun is finished')
+      await this.#settled(FINISH_MS)
+      await this.#redrive()
+    }
+    // The last resort for each lane: in a hurry, or when something took too long.
+    for (const id of WORK_LANES) queue.lane(id).cancelAll('time is up')
+    await queue.shutdown()
+    await queue.drain(DRAIN_MS).catch(() => queue.close({ timeoutMs: 500 }))
+  }
+
+  /** Looks around: is there git, which files are there? Then reads them, and keeps the lanes busy from now on. */
+  async #begin(): Promise<void> {
+    const { queue, memory, root, folder, workMs, signal, say } = this.#parts
+    queue.submit('system', commands.tick({ dueAt: performance.now() }))
+    await leaveLockBehind(folder, signal)
+    this.#submit('skill', commands.watch({ root }), 'watch the folder')
+    const git = this.#track(queue.submit('skill', hasGit(root)), 'is there git?')
+    say('the query lane walks the folder')
+    memory.tree = await queue.submit('query', commands.walkTree({ root, limitMs: workMs * 0.2 }), { signal })
+    memory.leftOut.push(...memory.tree.leftOut)
+    this.#read(memory.tree)
+    this.#feeder.feed('query', DEPTH.query, this.#plan.query)
+    this.#feeder.feed('session', DEPTH.session, this.#plan.session)
+    this.#feeder.feed('prompt', DEPTH.prompt, this.#plan.prompt)
+    memory.hasGit = await git
+    if (!memory.hasGit) memory.leftOut.push('git log: the folder is not in a git repository')
+    this.#submit('skill', commands.deliver({ to: join(folder, 'outbox') }), 'deliver the notes')
+    this.#feeder.feed('skill', DEPTH.skill, this.#plan.skill)
+  }
+
+  /** Submits a survey per directory. Those near the top go first; what is not read in time is given up. */
+  #read({ directories, files }: Tree): void {
+    const { queue, memory, workMs, say } = this.#parts
+    say(`and reads ${count(files, 'file')} in ${count(directories.length, 'directory', 'directories')}`)
+    const readingEnds = AbortSignal.timeout(workMs * READING)
+    setMaxListeners(0, readingEnds) // each command listens to it, and Node warns at eleven
+    let unread = 0
+    for (const directory of directories) {
+      const priority = directory.name.split(/[\\/]/).length
+      const run = queue.submit('query', commands.survey({ directory }), { priority, signal: readingEnds })
+      this.#track(run, `survey ${directory.name}`).then(
+        (digest) => memory.known.push({ digest, directory }),
+        () => {
+          if (unread++ === 0) memory.leftOut.push('directories that there was no time to read')
+        },
+      )
+    }
+  }
+
+  /** What the control lane does while all others are busy. */
+  async #steer(): Promise<void> {
+    const { say } = this.#parts
+    await this.#until(0.3)
+    say('control pauses the prompt lane: what runs goes on, nothing more starts')
+    this.#control(commands.pause)
+    await this.#until(0.42)
+    say('control resumes the prompt lane')
+    this.#control(commands.resume)
+    await this.#until(0.5)
+    say('control skips a generation now and then')
+    for (let share = 0.5; share < 0.95; share += 0.08) {
+      await this.#until(share)
+      this.#control(commands.skip)
+    }
+    await this.#until(1)
+  }
+
+  /** Asks the control lane how the queue is, some forty times a second, until told to stop. */
+  async #probe(signal: AbortSignal): Promise<void> {
+    try {
+      for (;;) {
+        await sleep(10 + Math.random() * 30, undefined, { signal })
+        this.#control(commands.look)
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error
+    }
+  }
+
+  #control<R>(command: CommandDefinition<commands.Asked, commands.Asked, R>): CommandRun<R> {
+    return this.#parts.queue.submit('control', command({ askedAt: performance.now() }))
+  }
+
+  /** Dead letters are commands that failed for good. The cause of these is known: put right, they are run again. */
+  async #redrive(): Promise<void> {
+    const { queue, folder, say } = this.#parts
+    const letters = await queue.deadLetters.list()
+    const [letter] = letters
+    if (letter === undefined) return
+    const { commandType, attempts, error } = letter
+    say(`${count(letters.length, 'dead letter')}: '${commandType}' failed ${attempts} times, ${error}; put right, run again`)
+    await mkdir(join(folder, 'outbox'), { recursive: true })
+    for (const run of await queue.deadLetters.redrive({ laneId: 'skill' })) this.#track(run, 'deliver the notes, again')
+    await this.#settled(FINISH_MS)
+  }
+
+  /** Submits work of the plan. Nobody waits for its result: whatever becomes of it is in the figures. */
+  readonly #submit: Submit = (laneId, command, label, options) => {
+    const run = this.#track(this.#parts.queue.submit(laneId, command, options), label)
+    if (laneId === 'prompt') void this.#listen(run)
+  }
+
+  #track<R>(run: CommandRun<R>, label: string): CommandRun<R> {
+    const { memory } = this.#parts
+    memory.name(run.id, label)
+    this.#open.add(run)
+    const end = (): void => void this.#open.delete(run)
+    run.then(end, end)
+    return run
+  }
+
+  /** Follows a generation while it speaks. */
+  async #listen(run: CommandRun): Promise<void> {
+    for await (const token of run.progress()) {
+      const speech = this.#parts.memory.speeches.get(run.id)
+      if (speech !== undefined) speech.text += String(token)
+    }
+  }
+
+  /** Waits until everything submitted has settled, but not longer than `limitMs`. */
+  async #settled(limitMs: number): Promise<void> {
+    const { signal } = this.#parts
+    const enough = new AbortController()
+    const limit = sleep(limitMs, undefined, { signal: AbortSignal.any([signal, enough.signal]) }).catch(() => {})
+    await Promise.race([Promise.allSettled(this.#open), limit])
+    enough.abort()
+  }
+
+  /** Waits until a share of the working time is over. */
+  async #until(share: number): Promise<void> {
+    const { workMs, signal } = this.#parts
+    const left = this.#startedAt + share * workMs - performance.now()
+    if (left > 0) await sleep(left, undefined, { signal })
+  }
+}
+
+/** A command may be just a function. This one runs git, and is named after what it answers. */
+const hasGit = (root: string): FunctionCommand<boolean> =>
+  async function hasGit({ signal }) {
+    const ended = await runProcess('git', ['-C', root, 'rev-parse', '--is-inside-work-tree'], { signal }).catch(() => null)
+    signal.throwIfAborted()
+    return ended?.code === 0 && ended.stdout.trim() === 'true'
+  }
+
+/** The lock of a process that ended without removing it, as after a crash: the first to find it fails, and is retried. */
+async function leaveLockBehind(folder: string, signal: AbortSignal): Promise<void> {
+  const { stdout } = await runProcess(process.execPath, ['-p', 'process.pid'], { signal })
+  await writeFile(join(folder, 'index.json.lock'), stdout.trim())
+}

@@ -1,0 +1,68 @@
+/** The query lane: looks into files, changes nothing. Six at a time at most. */
+import { readFile } from 'node:fs/promises'
+import type { CommandContext } from '@a3s-lab/lane'
+import { find, readText, survey, walkTree } from '../commands.js'
+import { type DirectoryDigest, digest, type FileDigest, linesOf, sumWords } from '../digest.js'
+import type { Queue } from '../figures.js'
+import type { Memory } from '../memory.js'
+import { type Directory, type TextFile, walk } from '../tree.js'
+
+/** Files that a survey reads side by side. */
+const ABREAST = 8
+
+export function handleQueries(queue: Queue, memory: Memory): void {
+  queue.handle(walkTree, ({ root, limitMs }, { signal }) => walk(root, limitMs, signal))
+
+  queue.handle(readText, async ({ file }, { signal }) => {
+    const text = await readIfText(file, signal)
+    if (text === undefined) memory.totals.binary++
+    const read = digest(file.name, text ?? '')
+    if (text !== undefined) memory.learn(read)
+    return read
+  })
+
+  queue.handle(survey, ({ directory }, context) => surveyOf(directory, context))
+
+  queue.handle(find, async ({ words, directory }, { signal }) => {
+    const places: string[] = []
+    const what = words.join(' and ')
+    for (const file of directory.files) {
+      const text = await readIfText(file, signal)
+      // a word is looked for in the lines of files that have it at all
+      if (text === undefined || !words.every((word) => text.includes(word))) continue
+      const before = places.length
+      for (const [index, line] of linesOf(text).entries()) {
+        if (words.every((word) => line.includes(word))) places.push(`${file.name}:${index + 1}`)
+      }
+      const lines = places.length - before
+      if (lines > 0) memory.findingOf(`${what}: ${lines} lines of ${file.name}, first ${places[before]}`)
+    }
+    memory.foundLines += places.length
+    return places
+  })
+}
+
+/**
+ * A survey waits for its children in its own lane. `context.run` lends them its slot meanwhile, so a lane
+ * full of surveys does not wait for itself for ever. When a survey is cancelled, so are its children.
+ */
+async function surveyOf(directory: Directory, context: CommandContext): Promise<DirectoryDigest> {
+  const files: FileDigest[] = []
+  for (let at = 0; at < directory.files.length; at += ABREAST) {
+    const some = directory.files.slice(at, at + ABREAST)
+    files.push(...(await Promise.all(some.map((file) => context.run<FileDigest>('query', readText({ file }))))))
+    context.progress(files.length)
+  }
+  return { name: directory.name, files, words: sumWords(files) }
+}
+
+/** A file's text; undefined when it is binary or gone. */
+async function readIfText({ path }: TextFile, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    const bytes = await readFile(path, { signal })
+    return bytes.subarray(0, 8000).includes(0) ? undefined : bytes.toString('utf8')
+  } catch {
+    signal.throwIfAborted()
+    return undefined
+  }
+}
