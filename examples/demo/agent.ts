@@ -18,7 +18,6 @@ import { runProcess } from './child-process.js'
 import * as commands from './commands.js'
 import { Feeder } from './feeder.js'
 import type { Queue } from './figures.js'
-import { WORK_LANES } from './lanes.js'
 import type { Memory } from './memory.js'
 import { Plan, type Submit } from './plan.js'
 import { count, type Tree } from './tree.js'
@@ -87,8 +86,9 @@ export class Agent {
       await this.#settled(FINISH_MS)
       await this.#redrive()
     }
-    // The last resort for each lane: in a hurry, or when something took too long.
-    for (const id of WORK_LANES) queue.lane(id).cancelAll('time is up')
+    // In a hurry, or when something took too long. A note that is being written is written: only what waits is cancelled.
+    queue.lane('session').clear('time is up')
+    for (const id of ['query', 'skill', 'prompt'] as const) queue.lane(id).cancelAll('time is up')
     await queue.shutdown()
     await queue.drain(DRAIN_MS).catch(() => queue.close({ timeoutMs: 500 }))
   }
@@ -96,7 +96,7 @@ export class Agent {
   /** Looks around: is there git, which files are there? Then reads them, and keeps the lanes busy from now on. */
   async #begin(): Promise<void> {
     const { queue, memory, root, folder, workMs, signal, say } = this.#parts
-    queue.submit('system', commands.tick({ dueAt: performance.now() }))
+    void queue.submit('system', commands.tick({ dueAt: performance.now() }))
     await leaveLockBehind(folder, signal)
     this.#submit('skill', commands.watch({ root }), 'watch the folder')
     const git = this.#track(queue.submit('skill', hasGit(root)), 'is there git?')
@@ -119,16 +119,19 @@ export class Agent {
     say(`and reads ${count(files, 'file')} in ${count(directories.length, 'directory', 'directories')}`)
     const readingEnds = AbortSignal.timeout(workMs * READING)
     setMaxListeners(0, readingEnds) // each command listens to it, and Node warns at eleven
-    let unread = 0
+    memory.unread = directories.length
+    const giveUp = (): void => {
+      memory.unread--
+      const what = 'directories that there was no time to read'
+      if (!memory.leftOut.includes(what)) memory.leftOut.push(what)
+    }
     for (const directory of directories) {
       const priority = directory.name.split(/[\\/]/).length
       const run = queue.submit('query', commands.survey({ directory }), { priority, signal: readingEnds })
-      this.#track(run, `survey ${directory.name}`).then(
-        (digest) => memory.known.push({ digest, directory }),
-        () => {
-          if (unread++ === 0) memory.leftOut.push('directories that there was no time to read')
-        },
-      )
+      void this.#track(run, `survey ${directory.name}`).then((digest) => {
+        memory.known.push({ digest, directory })
+        memory.unread--
+      }, giveUp)
     }
   }
 
@@ -137,15 +140,15 @@ export class Agent {
     const { say } = this.#parts
     await this.#until(0.3)
     say('control pauses the prompt lane: what runs goes on, nothing more starts')
-    this.#control(commands.pause)
+    void this.#control(commands.pause)
     await this.#until(0.42)
     say('control resumes the prompt lane')
-    this.#control(commands.resume)
+    void this.#control(commands.resume)
     await this.#until(0.5)
     say('control skips a generation now and then')
-    for (let share = 0.5; share < 0.95; share += 0.08) {
+    for (let share = 0.5; share < 0.95; share += 0.1) {
       await this.#until(share)
-      this.#control(commands.skip)
+      void this.#control(commands.skip)
     }
     await this.#until(1)
   }
@@ -155,7 +158,7 @@ export class Agent {
     try {
       for (;;) {
         await sleep(10 + Math.random() * 30, undefined, { signal })
-        this.#control(commands.look)
+        void this.#control(commands.look)
       }
     } catch (error) {
       if (!signal.aborted) throw error
@@ -173,9 +176,13 @@ export class Agent {
     const [letter] = letters
     if (letter === undefined) return
     const { commandType, attempts, error } = letter
-    say(`${count(letters.length, 'dead letter')}: '${commandType}' failed ${attempts} times, ${error}; put right, run again`)
+    say(
+      `${count(letters.length, 'dead letter')}: '${commandType}' failed ${attempts} times, ${error}; put right, run again`,
+    )
     await mkdir(join(folder, 'outbox'), { recursive: true })
-    for (const run of await queue.deadLetters.redrive({ laneId: 'skill' })) this.#track(run, 'deliver the notes, again')
+    for (const run of await queue.deadLetters.redrive({ laneId: 'skill' })) {
+      void this.#track(run, 'deliver the notes, again')
+    }
     await this.#settled(FINISH_MS)
   }
 
@@ -190,7 +197,7 @@ export class Agent {
     memory.name(run.id, label)
     this.#open.add(run)
     const end = (): void => void this.#open.delete(run)
-    run.then(end, end)
+    void run.then(end, end)
     return run
   }
 
@@ -206,7 +213,7 @@ export class Agent {
   async #settled(limitMs: number): Promise<void> {
     const { signal } = this.#parts
     const enough = new AbortController()
-    const limit = sleep(limitMs, undefined, { signal: AbortSignal.any([signal, enough.signal]) }).catch(() => {})
+    const limit = sleep(limitMs, undefined, { signal: AbortSignal.any([signal, enough.signal]) }).catch(() => undefined)
     await Promise.race([Promise.allSettled(this.#open), limit])
     enough.abort()
   }
@@ -219,10 +226,12 @@ export class Agent {
   }
 }
 
-/** A command may be just a function. This one runs git, and is named after what it answers. */
+/** A command may be just a function; its name is the command's type. */
 const hasGit = (root: string): FunctionCommand<boolean> =>
-  async function hasGit({ signal }) {
-    const ended = await runProcess('git', ['-C', root, 'rev-parse', '--is-inside-work-tree'], { signal }).catch(() => null)
+  async function askGit({ signal }) {
+    const ended = await runProcess('git', ['-C', root, 'rev-parse', '--is-inside-work-tree'], { signal }).catch(
+      () => null,
+    )
     signal.throwIfAborted()
     return ended?.code === 0 && ended.stdout.trim() === 'true'
   }

@@ -41,8 +41,8 @@ export function readArguments(args: readonly string[], canShowLive: boolean): Wi
   const root = positionals[0] === undefined ? resolve('.') : resolve(process.env['INIT_CWD'] ?? '.', positionals[0])
   const fault = faultOf(root)
   if (fault !== undefined) return { kind: 'refused', message: `${fault}\n` }
-  const show = values.json === true ? 'json' : canShowLive && values.plain !== true ? 'live' : 'plain'
-  return { kind: 'run', root, seconds, show }
+  if (values.json === true) return { kind: 'run', root, seconds, show: 'json' }
+  return { kind: 'run', root, seconds, show: canShowLive && values.plain !== true ? 'live' : 'plain' }
 }
 
 function parse(args: readonly string[]): ReturnType<typeof parseKnown> | string {

@@ -83,47 +83,29 @@ export class Figures {
     this.#stop()
   }
 
-  #count(event: LaneEvent, now: number): void {
-    switch (event.key) {
-      case 'queue.command.submitted':
-        this.lane(event.payload.lane_id).submitted++
-        this.#open.set(event.payload.command_id, { waitsFrom: now, startedAt: undefined })
-        break
-      case 'queue.command.started':
-        this.#started(event.payload, now)
-        break
-      case 'queue.command.completed':
-        this.#settled(event.payload, 'done', now)
-        break
-      case 'queue.command.failed':
-        this.#settled(event.payload, 'failed', now)
-        break
-      case 'queue.command.timeout':
-        this.#settled(event.payload, 'timedOut', now)
-        break
-      case 'queue.command.cancelled':
-        this.#settled(event.payload, 'cancelled', now)
-        break
-      case 'queue.command.retry':
-        this.lane(event.payload.lane_id).retried++
-        this.#attemptEnded(event.payload, now)
-        break
-      case 'queue.command.delayed':
-        this.#delayed(event.payload.command_id, event.payload.delay_ms)
-        break
-      default:
-        this.#countRest(event)
-    }
-  }
-
-  #countRest({ key, payload }: LaneEvent): void {
-    if (key === 'queue.lane.paused') this.#paused.add(payload.lane_id)
+  #count({ key, payload }: LaneEvent, now: number): void {
+    if (key in ENDS) this.#settled(payload as CommandFields, ENDS[key as keyof typeof ENDS], now)
+    else if (key === 'queue.command.submitted') this.#submitted(payload, now)
+    else if (key === 'queue.command.delayed') this.#delayed(payload.command_id, payload.delay_ms)
+    else if (key === 'queue.command.started') this.#started(payload, now)
+    else if (key === 'queue.command.retry') this.#retried(payload, now)
+    else if (key === 'queue.command.dead_lettered') this.deadLettered++
+    else if (key === 'queue.dead_letter.redriven') this.redriven++
+    else if (key === 'queue.lane.paused') this.#paused.add(payload.lane_id)
     else if (key === 'queue.lane.resumed') this.#paused.delete(payload.lane_id)
     else if (key === 'queue.lane.pressure') this.pressure++
     else if (key === 'queue.lane.idle') this.idle++
-    else if (key === 'queue.command.dead_lettered') this.deadLettered++
-    else if (key === 'queue.dead_letter.redriven') this.redriven++
     else if (key === 'queue.fault') this.faults++
+  }
+
+  #submitted({ lane_id, command_id }: CommandFields, now: number): void {
+    this.lane(lane_id).submitted++
+    this.#open.set(command_id, { waitsFrom: now, startedAt: undefined })
+  }
+
+  #retried(command: CommandFields, now: number): void {
+    this.lane(command.lane_id).retried++
+    this.#attemptEnded(command, now)
   }
 
   #delayed(id: string, delayMs: number): void {
@@ -149,12 +131,22 @@ export class Figures {
     command.startedAt = Number.NaN
   }
 
-  #settled(command: CommandFields, end: 'done' | 'failed' | 'timedOut' | 'cancelled', now: number): void {
+  #settled(command: CommandFields, end: End, now: number): void {
     this.#attemptEnded(command, now)
     this.#open.delete(command.command_id)
     this.lane(command.lane_id)[end]++
   }
 }
+
+/** The four ends that a command can have. */
+const ENDS = {
+  'queue.command.completed': 'done',
+  'queue.command.failed': 'failed',
+  'queue.command.timeout': 'timedOut',
+  'queue.command.cancelled': 'cancelled',
+} as const
+
+type End = (typeof ENDS)[keyof typeof ENDS]
 
 type CommandFields = { readonly lane_id: string; readonly command_id: string }
 

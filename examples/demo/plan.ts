@@ -12,7 +12,7 @@ export type Submit = (laneId: BuiltInLaneId, command: { type: string }, label: s
 const SOME = 24
 
 /** Shortest and longest generation, in tokens; between them it depends on how much there is to say. */
-const TOKENS = { min: 60, max: 240, perLine: 0.2 }
+const TOKENS = { min: 40, max: 160, perLine: 0.1 }
 
 /** Words that are looked for: those that stand in the folder most often. */
 const WORDS = 400
@@ -22,8 +22,8 @@ export class Plan {
   readonly #root: string
   readonly #submit: Submit
   readonly #questions = new Map<string, Iterator<readonly string[]>>()
+  readonly #drafts = new Map<string, number>()
   #turn = 0
-  #draft = 0
   #step = 0
 
   constructor(memory: Memory, root: string, submit: Submit) {
@@ -35,7 +35,8 @@ export class Plan {
   /** Looks for the words of a directory in it, then for pairs of them. Directories take turns. */
   readonly query: Source = () => {
     const { known } = this.#memory
-    for (let tried = 0; tried < known.length; tried++) {
+    const last = this.#turn + known.length
+    while (this.#turn < last) {
       const one = known[this.#turn++ % known.length] as Known
       const words = this.#question(one)
       if (words === undefined) continue
@@ -71,15 +72,27 @@ export class Plan {
 
   /** Writes about every directory that was read, and about each again. */
   readonly prompt: Source = () => {
-    const { known } = this.#memory
-    const one = known[this.#draft % Math.max(1, known.length)]
+    const one = this.#unwritten()
     if (one === undefined) return false
-    this.#draft++
-    const { name, files } = one.digest
-    const lines = files.reduce((sum, file) => sum + file.lines, 0)
+    const { name } = one.digest
+    const lines = linesIn(one)
     const tokens = Math.round(Math.min(TOKENS.max, TOKENS.min + lines * TOKENS.perLine))
     this.#submit('prompt', write({ directory: name, tokens }), `write about ${name}`)
     return true
+  }
+
+  /** Of the directories written about least, the one with most to say; none twice while others are still to be read. */
+  #unwritten(): Known | undefined {
+    const draftsOf = ({ directory }: Known): number => this.#drafts.get(keyOf(directory)) ?? 0
+    let best: Known | undefined
+    for (const one of this.#memory.known) {
+      const isBetter = best === undefined || draftsOf(one) < draftsOf(best)
+      if (isBetter || (best !== undefined && draftsOf(one) === draftsOf(best) && linesIn(one) > linesIn(best)))
+        best = one
+    }
+    if (best === undefined || (this.#memory.unread > 0 && draftsOf(best) > 0)) return undefined
+    this.#drafts.set(keyOf(best.directory), draftsOf(best) + 1)
+    return best
   }
 
   /** What to look for next in a directory; undefined when everything was looked for. */
@@ -91,13 +104,15 @@ export class Plan {
       questions = singlesAndPairs(words.slice(0, WORDS).map(([word]) => word))
       this.#questions.set(key, questions)
     }
-    const { done, value } = questions.next()
-    return done === true ? undefined : value
+    const next = questions.next()
+    return next.done === true ? undefined : next.value
   }
 }
 
 /** A large directory counts as several of one name: the first file tells them apart. */
 const keyOf = ({ name, files }: Directory): string => `${name} ${files[0]?.name}`
+
+const linesIn = ({ digest }: Known): number => digest.files.reduce((sum, { lines }) => sum + lines, 0)
 
 function* singlesAndPairs(words: readonly string[]): Generator<readonly string[]> {
   for (const word of words) yield [word]

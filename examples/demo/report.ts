@@ -2,7 +2,7 @@
 import type { LaneSummary } from './figures.js'
 import type { Summary as Percentiles } from './samples.js'
 import type { Summary } from './summary.js'
-import { duration, LANE_COLOURS, number, type Paint, padEnd, padStart } from './view/paint.js'
+import { type Colour, duration, LANE_COLOURS, number, type Paint, padEnd, padStart } from './view/paint.js'
 
 export function report(summary: Summary, columns: number, paint: Paint): string[] {
   const title = summary.interrupted ? 'Interrupted after' : 'Done in'
@@ -16,7 +16,9 @@ export function report(summary: Summary, columns: number, paint: Paint): string[
     '',
     ...control(summary).flatMap(([what, ...texts]) => item(what, texts.join(', '), columns, paint)),
     '',
-    ...checks(summary).flatMap(([holds, text]) => item(holds ? paint('green', 'ok') : paint('red', 'NO'), text, columns, paint)),
+    ...checks(summary).flatMap(([holds, text]) =>
+      item(holds ? 'ok' : 'NO', text, columns, paint, holds ? 'green' : 'red'),
+    ),
     '',
   ]
 }
@@ -66,18 +68,44 @@ function control({ control: { startUnderFullLoadMs: start, ...counts }, cancel, 
   const underLoad =
     start === null
       ? ['the lanes were never full: there was too little to do']
-      : [`starts in ${spread(start)}`, `${counts.underFullLoad} of ${counts.commands} commands found every slot taken and work waiting in every lane`]
+      : [
+          `starts in ${spread(start)}`,
+          `${counts.underFullLoad} of ${counts.commands} commands found every slot taken and work waiting in every lane`,
+        ]
   return [
     ['control', ...underLoad, `${some(counts.startedWhilePaused, 'generation')} started while paused`],
-    ...stops('cancel', 'a generation', cancel.generationStopMs, `${some(cancel.childrenCancelled, 'child', 'children')} went with them`),
+    ...stops(
+      'cancel',
+      'a generation',
+      cancel.generationStopMs,
+      `${some(cancel.childrenCancelled, 'child', 'children')} went with them`,
+    ),
     ...stops('', 'a process', cancel.processStopMs),
-    ['events', `${events.pressure} × pressure, ${events.idle} × idle`, `${some(events.deadLettered, 'dead letter')}, ${events.redriven} run again`, `${events.droppedByView} lost to the view`],
-    ['process', `event loop late by ${process.loopLagMs === null ? '-' : spread(process.loopLagMs)}`, `${process.peakMegabytes} MB at most`, `load of the machine ${process.load}`],
+    [
+      'events',
+      `${events.pressure} × pressure, ${events.idle} × idle`,
+      `${some(events.deadLettered, 'dead letter')}, ${events.redriven} run again`,
+      `${events.droppedByView} lost to the view`,
+    ],
+    [
+      'process',
+      `event loop late by ${process.loopLagMs === null ? '-' : spread(process.loopLagMs)}`,
+      `${process.peakMegabytes} MB at most`,
+      `load of the machine ${process.load}`,
+    ],
   ]
 }
 
 const stops = (what: string, of: string, ms: Percentiles | null, ...more: string[]): Item[] =>
-  ms === null ? [] : [[what, `${of} stops in ${duration(ms.p50)}${ms.count > 1 ? `, at most ${duration(ms.max)}` : ''}, ${ms.count} stopped`, ...more]]
+  ms === null
+    ? []
+    : [
+        [
+          what,
+          `${of} stops in ${duration(ms.p50)}${ms.count > 1 ? `, at most ${duration(ms.max)}` : ''}, ${ms.count} stopped`,
+          ...more,
+        ],
+      ]
 
 function checks({ checks: { countsAddUp, notesAgree } }: Summary): [boolean, string][] {
   return [
@@ -92,19 +120,21 @@ const spread = ({ p50, p99, max }: Percentiles): string =>
 const some = (n: number, one: string, many = `${one}s`): string => `${number(n)} ${n === 1 ? one : many}`
 
 /** A word, and text beside it. */
-function item(what: string, text: string, columns: number, paint: Paint): string[] {
+function item(what: string, text: string, columns: number, paint: Paint, colour: Colour = 'dim'): string[] {
   const indent = 9
   return wrap(text, columns - indent).map((line, index) =>
-    index === 0 ? ` ${paint('dim', padEnd(what, indent))}${line.trimStart()}` : `${' '.repeat(indent)}${line}`,
+    index === 0 ? ` ${paint(colour, padEnd(what, indent))}${line.trimStart()}` : `${' '.repeat(indent)}${line}`,
   )
 }
 
 function wrap(text: string, columns: number): string[] {
-  const lines = ['']
+  const lines: string[] = []
+  let line = ''
   for (const word of text.split(' ')) {
-    const last = lines.length - 1
-    if (lines[last] !== '' && `${lines[last]} ${word}`.length > columns - 2) lines.push(word)
-    else lines[last] += `${lines[last] === '' ? '' : ' '}${word}`
+    if (line !== '' && `${line} ${word}`.length > columns - 2) {
+      lines.push(line)
+      line = word
+    } else line += line === '' ? word : ` ${word}`
   }
-  return lines.map((line) => ` ${line}`)
+  return [...lines, line].map((one) => ` ${one}`)
 }

@@ -3,7 +3,8 @@ import { loadavg } from 'node:os'
 import type { Figures, LaneSummary } from './figures.js'
 import { SLOTS } from './lanes.js'
 import type { Control, Memory } from './memory.js'
-import { Samples, type Summary as Percentiles } from './samples.js'
+import { type Summary as Percentiles, Samples } from './samples.js'
+import { count } from './tree.js'
 
 export type Summary = {
   readonly folder: string
@@ -92,7 +93,10 @@ export function summarise(parts: SummaryParts): Summary {
       tokens,
       notes: notes.notes,
     },
-    leftOut: [...memory.leftOut, ...(totals.binary > 0 ? [`${totals.binary} files that turned out to be binary`] : [])],
+    leftOut: [
+      ...memory.leftOut,
+      ...(totals.binary > 0 ? [`${count(totals.binary, 'file')} that turned out to be binary`] : []),
+    ],
     slots: SLOTS,
     lanes: figures.summary(),
     control: controlOf(memory.controls, figures.startedWhilePaused),

@@ -23,7 +23,8 @@ export type Tree = {
 const SKIPPED = new Set(['node_modules', '.git', 'dist', 'build', 'coverage', 'target', '.venv', '__pycache__'])
 
 /** What no one reads as text. Other binary files are known when they are read, by a byte of 0. */
-const BINARY = /\.(png|jpe?g|gif|ico|webp|pdf|zip|gz|tgz|xz|bz2|7z|jar|wasm|so|dylib|dll|exe|o|a|mp[34]|mov|woff2?|ttf|db|sqlite)$/i
+const BINARY =
+  /\.(png|jpe?g|gif|ico|webp|pdf|zip|gz|tgz|xz|bz2|7z|jar|wasm|so|dylib|dll|exe|o|a|mp[34]|mov|woff2?|ttf|db|sqlite)$/i
 
 /** Longer files are data. */
 const MAX_BYTES = 512 * 1024
@@ -71,10 +72,12 @@ class Walker {
   tree(): Tree {
     const { skipped, binary, large, unreadable } = this.#left
     const leftOut = [
-      ...(skipped.size > 0 ? [`the folders ${[...skipped].sort().join(', ')}`] : []),
-      ...(binary > 0 ? [`${count(binary, 'binary file')}`] : []),
+      ...(skipped.size > 0 ? [`the folders ${[...skipped].sort((a, b) => a.localeCompare(b)).join(', ')}`] : []),
+      ...(binary > 0 ? [count(binary, 'binary file')] : []),
       ...(large > 0 ? [`${count(large, 'file')} above ${MAX_BYTES / 1024} kB`] : []),
-      ...(unreadable > 0 ? [`${count(unreadable, 'file or folder', 'files or folders')} that could not be opened`] : []),
+      ...(unreadable > 0
+        ? [`${count(unreadable, 'file or folder', 'files or folders')} that could not be opened`]
+        : []),
       ...(this.#isCut ? [`everything beyond the first ${count(this.#files, 'file')}: the folder is too large`] : []),
     ]
     return { directories: this.#directories, files: this.#files, leftOut }
@@ -122,8 +125,7 @@ class Walker {
 }
 
 /** A name that a terminal shows and does not obey. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it is about
-export const printable = (name: string): string => name.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e]/g, '?')
+export const printable = (name: string): string => name.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')
 
 /** '1 file', '2 files'. */
 export const count = (n: number, one: string, many = `${one}s`): string =>

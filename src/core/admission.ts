@@ -12,6 +12,7 @@ import { sameData } from './equal.js'
 import { errorText, isLaneError, LaneError } from './errors.js'
 import type { LaneState } from './lane.js'
 import type { Outcomes } from './outcomes.js'
+import { SignalWatch } from './signal-watch.js'
 import { createRun, quietRejection, rejectRun, type Run, type RunMethods } from './run.js'
 import { type CheckedOptions, checkSubmitOptions, DEFAULT_PRIORITY, type SubmitOptions } from './submit-options.js'
 import { isFinal } from './transitions.js'
@@ -30,6 +31,7 @@ export class Admission {
   readonly #outcomes: Outcomes
   readonly #shared: RunMethods
   readonly #checking = new Map<Run, Checking>()
+  readonly #signals = new SignalWatch()
 
   constructor(core: QueueCore, outcomes: Outcomes, shared: RunMethods) {
     this.#core = core
@@ -40,6 +42,10 @@ export class Admission {
   submit(laneId: string, command: unknown, options?: SubmitOptions, origin?: Origin): Run {
     const core = this.#core
     const lane = core.lanes.get(laneId)
+    if (options === undefined && origin === undefined && lane !== undefined && core.takesPlain) {
+      const isOpen = lane.limits.capacity === Number.POSITIVE_INFINITY
+      if (isOpen && readPlain(command)) return this.#accept(lane, plainType, plainPayload)
+    }
     let parsed: ParsedCommand | undefined
     try {
       parsed = parseCommand(command)
@@ -50,7 +56,7 @@ export class Admission {
       const isPlain = options === undefined && origin === undefined && schema === undefined
       if (isPlain && !(command instanceof DefinedCommand)) {
         if (lane.limits.capacity !== Number.POSITIVE_INFINITY) this.#checkCapacity(lane)
-        return this.#accept(lane, parsed)
+        return this.#accept(lane, parsed.type, parsed.body)
       }
       return this.#submitWith(lane, command, parsed, schema, options ?? {}, origin)
     } catch (error) {
@@ -121,7 +127,7 @@ export class Admission {
     if (run.commandType !== parsed.type || !sameBody(parsed, body)) {
       throw new LaneError('CONFLICT', `The id '${id}' belongs to another command`, { fields: { id } })
     }
-    if (this.#core.hasListeners) {
+    if (this.#core.events.hasSubscribers) {
       this.#core.emit('queue.command.deduplicated', { lane_id: run.laneId, command_id: run.id })
     }
     return run
@@ -153,22 +159,23 @@ export class Admission {
     entry.place = isDelayed
       ? lane.backlog.reserve(priority, lane.limits.attempt, now, seq)
       : lane.backlog.push(run, body, priority, lane.limits.attempt, now, seq)
+    if (isDelayed) this.#outcomes.delayUntil(entry, dueAt)
     this.#announce(run)
-    if (isDelayed) this.#delay(entry, dueAt)
+    if (isDelayed) this.#announceDelay(run, dueAt - now)
     else core.backlogGrew(lane)
-    if (checked.signal !== undefined) this.#watch(entry, checked.signal)
+    if (checked.signal !== undefined && !isFinal(run.state)) this.#watch(entry, checked.signal)
     const parentRun = origin?.parent?.run
     if (parentRun?.state === 'cancelled' && !checked.detached) this.#outcomes.cancel(entry, 'its parent was cancelled')
     return run
   }
 
-  #accept(lane: LaneState, { type, body }: ParsedCommand): Run {
+  #accept(lane: LaneState, type: string, body: unknown): Run {
     const core = this.#core
     const seq = core.nextSeq()
     const run = createRun(core.newId(seq), lane.id, type, 'pending', this.#shared)
     lane.backlog.push(run, body, DEFAULT_PRIORITY, lane.limits.attempt, core.turnTime(), seq)
     core.unsettled++
-    if (core.hasListeners) this.#announce(run)
+    if (core.events.hasSubscribers) this.#announce(run)
     core.backlogGrew(lane)
     return run
   }
@@ -223,21 +230,16 @@ export class Admission {
     parent.more.children.add(entry)
   }
 
-  #delay(entry: Entry, dueAt: number): void {
-    const core = this.#core
-    const { run } = entry
-    this.#outcomes.delayUntil(entry, dueAt)
-    if (!core.hasListeners) return
-    const delayMs = dueAt - core.turnTime()
+  #announceDelay(run: Run, delayMs: number): void {
+    if (!this.#core.events.hasSubscribers || run.state !== 'delayed') return
     const payload = { lane_id: run.laneId, command_id: run.id, delay_ms: delayMs, reason: 'submitted' as const }
-    core.emit('queue.command.delayed', payload)
+    this.#core.emit('queue.command.delayed', payload)
   }
 
   #watch(entry: Entry, signal: AbortSignal): void {
-    const onAbort = (): void => void this.#outcomes.cancel(entry, signal.reason)
-    if (signal.aborted) return onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    entry.more.unwatch = () => signal.removeEventListener('abort', onAbort)
+    if (signal.aborted) return void this.#outcomes.cancel(entry, signal.reason)
+    const cancel = (): void => void this.#outcomes.cancel(entry, signal.reason)
+    entry.more.unwatch = this.#signals.watch(signal, cancel)
   }
 
   /** What can start at once does not wait, so it does not count. */
@@ -252,14 +254,34 @@ export class Admission {
   }
 
   #announce(run: Run): void {
-    if (!this.#core.hasListeners) return
+    if (!this.#core.events.hasSubscribers) return
     this.#core.emit('queue.command.submitted', { lane_id: run.laneId, command_id: run.id })
   }
 
   #announceRefusal(run: Run, error: LaneError): void {
-    if (!this.#core.hasListeners) return
+    if (!this.#core.events.hasSubscribers) return
     const payload = { lane_id: run.laneId, command_id: run.id, code: error.code, error: error.message }
     this.#core.emit('queue.command.rejected', payload)
+  }
+}
+
+let plainType: string
+let plainPayload: unknown
+
+/**
+ * Reads a plain `{ type, payload }` into the two variables above: the commonest command, told apart without making an
+ * object. False for any other, and for one whose accessors throw; those go the long way.
+ */
+function readPlain(command: unknown): boolean {
+  try {
+    if (typeof command !== 'object' || command === null || command.constructor !== Object) return false
+    const { type, payload, execute } = command as { type: unknown; payload: unknown; execute: unknown }
+    if (execute !== undefined || typeof type !== 'string' || type === '') return false
+    plainType = type
+    plainPayload = payload
+    return true
+  } catch {
+    return false
   }
 }
 

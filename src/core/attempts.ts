@@ -11,8 +11,8 @@ import type { AnyHandler, QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
 import type { LaneState } from './lane.js'
-import type { Lending } from './lending.js'
-import { outcomeOf } from './outcome.js'
+import type { Lending, Loan } from './lending.js'
+import { type Outcome, outcomeOf } from './outcome.js'
 import type { BodyStopper, Outcomes } from './outcomes.js'
 import { Slot, type SlotOwner } from './slot.js'
 import { transition } from './transitions.js'
@@ -36,42 +36,28 @@ export class Attempts implements SlotOwner, BodyStopper {
     this.#host = host
   }
 
-  /** Starts the next attempt of a command that waits, in a slot of its own or in its parent's. */
-  start(entry: Entry, lender?: Slot): void {
+  /** Starts the next attempt of a command that was taken out of its backlog, in a slot of its own or in borrowed places. */
+  start(entry: Entry, loan?: Loan): void {
     const core = this.#core
-    const { run, lane } = entry
-    const { body } = entry
-    const handler = Work.is(body) ? undefined : core.handlers.get(run.commandType)
-    if (handler === undefined && !Work.is(body)) {
-      const error = new LaneError('HANDLER_NOT_FOUND', `No handler is registered for command type '${run.commandType}'`)
-      return this.#outcomes.cannotRun(entry, error)
-    }
-    transition(run, 'active')
+    const { run, lane, body } = entry
+    const handler = Work.is(body) ? undefined : core.handlerOf(run.commandType)
+    if (handler === undefined && !Work.is(body)) return this.#noHandler(entry)
+    const slot = this.#pool.pop() ?? this.#newSlot()
     entry.attempt++
-    entry.startedAt = core.turnTime()
-    const slot = this.#pool.pop() ?? new Slot(this)
+    const context = new Context(entry, this.#host)
+    transition(run, 'active')
     slot.entry = entry
     entry.slot = slot
-    if (lender === undefined) core.scheduler.acquire(lane)
-    else this.#lending.borrow(slot, lender)
-    lane.addRunning(slot)
-    if (core.hasListeners) {
-      const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
-      core.emit('queue.command.started', payload)
-    }
-    const { timeoutMs } = entry.policy
-    if (timeoutMs !== undefined) {
-      slot.timeout = core.alarms.set(core.clock.now() + timeoutMs, () => this.#timeUp(slot, timeoutMs))
-    }
-    this.#run(slot, entry, handler)
-  }
-
-  #run(slot: Slot, entry: Entry, handler: AnyHandler | undefined): void {
-    const context = new Context(entry, this.#host)
     entry.context = context
+    entry.startedAt = core.turnTime()
+    lane.active++
+    if (loan === undefined) core.scheduler.acquire(lane)
+    else this.#lending.take(slot, lane, loan)
+    if (entry.policy.timeoutMs !== undefined) this.#limit(slot, entry.policy.timeoutMs)
+    if (core.events.hasSubscribers && !this.#announce(slot, entry)) return
     let value: unknown
     try {
-      value = handler === undefined ? this.#perform(entry, context) : handler(entry.body, context)
+      value = handler === undefined ? this.#perform(entry, context) : handler(body, context)
       // Only a genuine promise may call the slot's functions: it calls exactly one of them, once.
       if (value instanceof Promise) return void nativeThen.call(value, slot.onReturn, slot.onThrow)
       if (isThenable(value)) return void nativeThen.call(adopt(value), slot.onReturn, slot.onThrow)
@@ -81,21 +67,18 @@ export class Attempts implements SlotOwner, BodyStopper {
     this.bodyReturned(slot, value)
   }
 
-  /** A command that brings its own work. A `JsonCommand` prefers the handler of its type. */
-  #perform({ body, run }: Entry, context: Context): unknown {
-    const { command } = body as Work
-    if (typeof command === 'function') return command(context)
-    const handler = command instanceof JsonCommand ? this.#core.handlers.get(run.commandType) : undefined
-    return handler === undefined ? command.execute(context) : handler((command as JsonCommand).payload, context)
-  }
-
   bodyReturned(slot: Slot, value: unknown): void {
     const entry = slot.entry as Entry
     const isLate = slot.zombie
-    this.#free(slot)
+    this.#free(slot, entry)
     if (isLate) return this.#outcomes.bodyGone(entry)
-    if (typeof value !== 'object' || value === null) return this.#outcomes.complete(entry, value)
-    let outcome: ReturnType<typeof outcomeOf>
+    if (typeof value === 'object' && value !== null) return this.#objectReturned(entry, value)
+    this.#outcomes.complete(entry, value)
+  }
+
+  /** An object may be an outcome of ours, or have accessors that throw. */
+  #objectReturned(entry: Entry, value: object): void {
+    let outcome: Outcome | undefined
     try {
       outcome = outcomeOf(value)
     } catch (error) {
@@ -108,7 +91,7 @@ export class Attempts implements SlotOwner, BodyStopper {
   bodyThrew(slot: Slot, error: unknown): void {
     const entry = slot.entry as Entry
     const isLate = slot.zombie
-    this.#free(slot)
+    this.#free(slot, entry)
     if (isLate) this.#outcomes.bodyGone(entry)
     else this.#outcomes.threw(entry, error)
   }
@@ -119,17 +102,54 @@ export class Attempts implements SlotOwner, BodyStopper {
     const { lane, policy } = entry
     const slot = entry.slot as Slot
     this.#endAttempt(slot, lane)
+    slot.isPlain = false
     slot.zombie = true
     lane.zombies.add(slot)
     const graceMs = policy.zombieGraceMs
     slot.grace = core.alarms.set(core.clock.now() + graceMs, () => this.#abandon(slot, graceMs))
   }
 
+  /** Gives up every zombie now: the queue closes and waits no longer. */
+  abandonAll(): void {
+    for (const lane of this.#core.lanes.values()) {
+      for (const slot of lane.zombies) this.#abandon(slot, lane.limits.attempt.zombieGraceMs)
+    }
+  }
+
+  #noHandler(entry: Entry): void {
+    const { commandType } = entry.run
+    const error = new LaneError('HANDLER_NOT_FOUND', `No handler is registered for command type '${commandType}'`)
+    this.#outcomes.cannotRun(entry, error)
+  }
+
+  /** A command that brings its own work. A `JsonCommand` prefers the handler of its type. */
+  #perform({ body, run }: Entry, context: Context): unknown {
+    const { command } = body as Work
+    if (typeof command === 'function') return command(context)
+    const handler = command instanceof JsonCommand ? this.#core.handlerOf(run.commandType) : undefined
+    return handler === undefined ? command.execute(context) : handler((command as JsonCommand).payload, context)
+  }
+
+  /** Tells that the attempt begins. A listener may cancel it there and then: false when the body is not to run. */
+  #announce(slot: Slot, entry: Entry): boolean {
+    const { run } = entry
+    const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
+    this.#core.emit('queue.command.started', payload)
+    if (run.state === 'active') return true
+    this.#free(slot, entry)
+    return false
+  }
+
+  #limit(slot: Slot, timeoutMs: number): void {
+    slot.isPlain = false
+    slot.timeout = this.#core.alarms.set(this.#core.clock.now() + timeoutMs, () => this.#timeUp(slot, timeoutMs))
+  }
+
   #timeUp(slot: Slot, timeoutMs: number): void {
     const entry = slot.entry as Entry
     const context = entry.context as Context
     const error = new LaneError('COMMAND_TIMEOUT', `Command timed out after ${formatDuration(timeoutMs)}`, {
-      fields: { timeoutMs }
+      fields: { timeoutMs },
     })
     this.orphan(entry)
     this.#outcomes.timedOut(entry, error)
@@ -141,53 +161,75 @@ export class Attempts implements SlotOwner, BodyStopper {
     const entry = slot.entry as Entry
     const { lane, run } = entry
     lane.abandoned++
-    this.#free(slot, false)
+    const cause = run.state === 'cancelled' ? 'cancellation' : 'timeout'
+    this.#free(slot, entry, false)
     const error = new Error(
-      `The handler of ${run.commandType} did not stop within ${formatDuration(graceMs)} of its ${run.state === 'cancelled' ? 'cancellation' : 'timeout'}; its slot was freed`,
+      `The handler of ${run.commandType} did not stop within ${formatDuration(graceMs)} of its ${cause}; its slot was freed`,
     )
     core.fault(error, { lane_id: lane.id, command_id: run.id })
     this.#outcomes.bodyGone(entry)
-  }
-
-  /** Gives up every zombie now: the queue closes and waits no longer. */
-  abandonAll(): void {
-    for (const lane of this.#core.lanes.values()) {
-      for (const slot of lane.zombies) this.#abandon(slot, lane.limits.attempt.zombieGraceMs)
-    }
   }
 
   /** The attempt is over as far as the command is concerned. */
   #endAttempt(slot: Slot, lane: LaneState): void {
     if (slot.timeout !== undefined) this.#core.alarms.clear(slot.timeout)
     slot.timeout = undefined
-    lane.removeRunning(slot)
+    lane.active--
   }
 
   /** The body has ended, or is given up: its slot goes back. */
-  #free(slot: Slot, reusable = true): void {
+  #free(slot: Slot, entry: Entry, isReusable = true): void {
     const core = this.#core
-    const entry = slot.entry as Entry
     const { lane } = entry
-    if (slot.zombie) {
-      lane.zombies.delete(slot)
-      core.alarms.clear(slot.grace)
-      slot.zombie = false
-      slot.grace = undefined
-    } else this.#endAttempt(slot, lane)
     entry.context = undefined
     entry.slot = undefined
     slot.entry = undefined
-    if (slot.lender === undefined && slot.borrower === undefined) core.scheduler.release(lane)
-    else this.#lending.giveBack(slot, lane)
+    if (slot.isPlain) {
+      lane.active--
+      core.scheduler.release(lane)
+    } else this.#freeSpecial(slot, lane)
     core.scheduler.update(lane)
     core.askForPass()
-    if (reusable && this.#pool.length < POOL_SIZE) this.#pool.push(slot)
-    const { details } = entry
-    if (details?.onFree === undefined) return
-    const { onFree } = details
-    details.onFree = undefined
-    onFree()
+    if (isReusable && this.#pool.length < POOL_SIZE) this.#pool.push(slot)
+    else this.#dropSlot(slot)
+    if (entry.details?.onFree !== undefined) onFree(entry.details)
   }
+
+  #newSlot(): Slot {
+    const slot = new Slot(this)
+    slot.index = this.#core.slots.length
+    this.#core.slots.push(slot)
+    return slot
+  }
+
+  /** Forgets a slot in O(1): the last one moves into its place. */
+  #dropSlot(slot: Slot): void {
+    const { slots } = this.#core
+    const last = slots.pop() as Slot
+    if (last === slot) return
+    slots[slot.index] = last
+    last.index = slot.index
+  }
+
+  /** Frees a slot with a timeout, of a zombie, or with places that are borrowed or lent. */
+  #freeSpecial(slot: Slot, lane: LaneState): void {
+    if (slot.zombie) {
+      lane.zombies.delete(slot)
+      this.#core.alarms.clear(slot.grace)
+      slot.zombie = false
+      slot.grace = undefined
+    } else this.#endAttempt(slot, lane)
+    this.#lending.giveBack(slot, lane)
+    slot.waiting = 0
+    slot.isPlain = true
+  }
+}
+
+/** Tells who waits for the places of a body that has ended. */
+function onFree(details: { onFree: (() => void) | undefined }): void {
+  const tell = details.onFree
+  details.onFree = undefined
+  tell?.()
 }
 
 function isThenable(value: unknown): boolean {

@@ -21,47 +21,59 @@ const CHUNK_SIZE = 256
 
 /** A stretch of arrivals: those from place `base` on, submitted under one policy. */
 class Chunk {
-  readonly runs: (Run | undefined)[] = new Array(CHUNK_SIZE)
-  readonly bodies: unknown[] = new Array(CHUNK_SIZE)
-  /**
-   * Times of arrival: pairs of (index from which on, time). A burst shares one pair. The first pair is a placeholder that
-   * is no number, so that V8 keeps the times as pointers: all that is made of a burst shares one boxed number.
-   */
-  readonly times: (number | undefined)[] = [undefined, undefined]
-  /** First index that may hold a command, the one after the last that may, and the one that is filled next. */
+  /** Two columns in one array: the run at 2i, its body at 2i + 1. */
+  readonly cells: unknown[] = new Array(2 * CHUNK_SIZE)
+  /** Time of the first arrivals. */
+  readonly firstTime: number
+  lastTime: number
+  /** Later times: pairs of (index from which on, time). A burst shares one pair. */
+  laterTimes: (number | undefined)[] | undefined
+  /** First index that may hold a command, and the one that is filled next. */
   head = 0
-  top = 0
   tail = 0
   /** Commands still in it. */
   live = 0
   previous: Chunk | undefined
   next: Chunk | undefined
-
   readonly base: number
   readonly firstSeq: number
   readonly policy: AttemptPolicy
 
-  constructor(base: number, firstSeq: number, policy: AttemptPolicy) {
+  constructor(base: number, firstSeq: number, policy: AttemptPolicy, now: number) {
     this.base = base
     this.firstSeq = firstSeq
     this.policy = policy
+    this.firstTime = now
+    this.lastTime = now
+    this.laterTimes = undefined
+    this.previous = undefined
+    this.next = undefined
+  }
+
+  runAt(index: number): Run | undefined {
+    return this.cells[2 * index] as Run | undefined
+  }
+
+  addTime(index: number, now: number): void {
+    // No number first: V8 then keeps the times as pointers, and the commands of a burst share one boxed number.
+    this.laterTimes ??= [undefined, undefined]
+    this.laterTimes.push(index, now)
+    this.lastTime = now
   }
 
   timeAt(index: number): number {
-    const { times } = this
-    return times.length === 4 ? (times[3] as number) : this.#searchTime(index)
+    return this.laterTimes === undefined ? this.firstTime : this.#searchTime(this.laterTimes, index)
   }
 
-  #searchTime(index: number): number {
-    const { times } = this
-    let low = 1
+  #searchTime(times: readonly (number | undefined)[], index: number): number {
+    let low = 0
     let high = times.length / 2 - 1
     while (low < high) {
       const middle = (low + high + 1) >> 1
       if ((times[middle * 2] as number) > index) high = middle - 1
       else low = middle
     }
-    return times[low * 2 + 1] as number
+    return low === 0 ? this.firstTime : (times[low * 2 + 1] as number)
   }
 }
 
@@ -78,16 +90,19 @@ type Found = { readonly bucket: Bucket; readonly chunk: Chunk; readonly index: n
 class Bucket {
   heapIndex = -1
   size = 0
-  nextPlace: number
   first: Chunk | undefined
   last: Chunk | undefined
   returns: Heap<EntryDetails> | undefined
-
+  /** No place from here on has been given out. */
+  nextBase: number
   readonly priority: number
 
-  constructor(priority: number, nextPlace: number) {
+  constructor(priority: number, nextBase: number) {
     this.priority = priority
-    this.nextPlace = nextPlace
+    this.nextBase = nextBase
+    this.first = undefined
+    this.last = undefined
+    this.returns = undefined
   }
 }
 
@@ -99,6 +114,7 @@ export class Backlog {
   /** Commands waiting. */
   size = 0
   #lifo: boolean
+  readonly #lane: LaneState
   readonly #buckets = new Map<number, Bucket>()
   /** Buckets that hold commands, best priority first. */
   readonly #filled = new Heap<Bucket>(byPriority)
@@ -106,7 +122,6 @@ export class Backlog {
   #recent: Bucket | undefined
   /** Places given out in buckets that are gone; a new bucket starts above them, so that a late return stays first. */
   #placesUsed = 0
-  readonly #lane: LaneState
 
   constructor(lane: LaneState, lifo: boolean) {
     this.#lane = lane
@@ -116,18 +131,23 @@ export class Backlog {
   /** Appends a new command and gives its place. `seq` is its number in the queue, which only ever grows. */
   push(run: Run, body: unknown, priority: number, policy: AttemptPolicy, now: number, seq: number): number {
     const bucket = this.#bucket(priority)
-    this.#append(bucket, run, body, policy, now, seq)
-    this.#grew(bucket)
-    return bucket.nextPlace - 1
+    const chunk = this.#openChunk(bucket, policy, now, seq)
+    const index = chunk.tail++
+    chunk.cells[2 * index] = run
+    chunk.cells[2 * index + 1] = body
+    chunk.live++
+    this.size++
+    if (bucket.size++ === 0) this.#filled.push(bucket)
+    return chunk.base + index
   }
 
   /** Keeps the place of a command that arrives now but has to wait for its time; gives the place. */
   reserve(priority: number, policy: AttemptPolicy, now: number, seq: number): number {
     const bucket = this.#bucket(priority)
-    this.#append(bucket, undefined, undefined, policy, now, seq)
-    const place = bucket.nextPlace - 1
+    const chunk = this.#openChunk(bucket, policy, now, seq)
+    const index = chunk.tail++
     if (bucket.size === 0) this.#drop(bucket)
-    return place
+    return chunk.base + index
   }
 
   /** Puts a command back under its original place: a retry or a delay that is due. */
@@ -135,7 +155,8 @@ export class Backlog {
     const bucket = this.#bucket(entry.priority)
     bucket.returns ??= new Heap(this.#lifo ? newestFirst : oldestFirst)
     bucket.returns.push(entry.more)
-    this.#grew(bucket)
+    this.size++
+    if (bucket.size++ === 0) this.#filled.push(bucket)
   }
 
   /** Takes the command that is to start next. */
@@ -145,6 +166,62 @@ export class Backlog {
     if (this.#lifo || bucket.returns !== undefined) return this.#takeFrom(bucket)
     const chunk = bucket.first as Chunk
     return this.#takeAt(bucket, chunk, firstIndex(chunk))
+  }
+
+  /** Takes out a command that waits, wherever it stands; false when it does not. `seq` is its number in the queue. */
+  extract(run: Run, seq: number): boolean {
+    const found = this.#locate(seq, (candidate) => candidate === run)
+    if (found === undefined) return false
+    this.#takeAt(found.bucket, found.chunk, found.index)
+    return true
+  }
+
+  /** Takes out a command that had been put back; false when it is not among those. */
+  extractReturned(entry: Entry): boolean {
+    const bucket = this.#buckets.get(entry.priority)
+    if (entry.details === undefined || entry.details.heapIndex < 0 || bucket?.returns === undefined) return false
+    bucket.returns.remove(entry.details)
+    this.#shrank(bucket)
+    return true
+  }
+
+  /** The entry of a waiting command, which stays in its place. */
+  find(seq: number, isIt: (run: Run) => boolean): Entry | undefined {
+    const found = this.#locate(seq, isIt)
+    return found === undefined ? undefined : this.#entryAt(found.bucket, found.chunk, found.index)
+  }
+
+  /** Every waiting command, bucket by bucket; of each about `limit` from number `fromSeq` on, and never fewer. */
+  *waiting(fromSeq = 0, limit = Number.POSITIVE_INFINITY): Generator<Waiting> {
+    for (const bucket of this.#buckets.values()) {
+      // The first chunk may begin with commands before `fromSeq`: they do not count.
+      let left = limit + CHUNK_SIZE
+      for (let chunk = bucket.first; chunk !== undefined && left > 0; chunk = chunk.next) {
+        if (chunk.next !== undefined && chunk.next.firstSeq <= fromSeq) continue
+        for (let index = chunk.head; index < chunk.tail; index++) {
+          const run = chunk.runAt(index)
+          if (run === undefined) continue
+          left--
+          yield { run, body: chunk.cells[2 * index + 1], priority: bucket.priority, arrivedAt: chunk.timeAt(index) }
+        }
+      }
+      for (const { entry } of bucket.returns?.items() ?? []) {
+        yield { run: entry.run, body: entry.body, priority: entry.priority, arrivedAt: entry.arrivedAt as number }
+      }
+    }
+  }
+
+  /** Changes which end is served first. */
+  setLifo(lifo: boolean): void {
+    if (this.#lifo === lifo) return
+    this.#lifo = lifo
+    for (const bucket of this.#buckets.values()) {
+      const returned = bucket.returns
+      if (returned === undefined) continue
+      const heap = new Heap(lifo ? newestFirst : oldestFirst)
+      while (returned.size > 0) heap.push(returned.pop() as EntryDetails)
+      bucket.returns = heap
+    }
   }
 
   /** `take` where the next command may be the newest, or one that has come back. */
@@ -160,59 +237,27 @@ export class Backlog {
     return returned.entry
   }
 
-  /** Takes out a command that waits, wherever it stands; false when it does not. `seq` is its number in the queue. */
-  extract(run: Run, seq: number): boolean {
-    const found = this.#locate(seq, (candidate) => candidate === run)
-    if (found === undefined) return false
-    this.#takeAt(found.bucket, found.chunk, found.index)
-    return true
+  /** Whether the place comes before the next command of the chunk that is to be served. */
+  #isBefore(place: number, chunk: Chunk): boolean {
+    if (chunk.live === 0) return true
+    return this.#lifo ? place > chunk.base + lastIndex(chunk) : place < chunk.base + firstIndex(chunk)
   }
 
-  /** The entry of a waiting command, which stays in its place. */
-  find(seq: number, isIt: (run: Run) => boolean): Entry | undefined {
-    const found = this.#locate(seq, isIt)
-    return found === undefined ? undefined : this.#entryAt(found.bucket, found.chunk, found.index)
+  #entryAt(bucket: Bucket, chunk: Chunk, index: number): Entry {
+    const run = chunk.cells[2 * index] as Run
+    const body = chunk.cells[2 * index + 1]
+    if (typeof run.inner !== 'function') return run.inner
+    return new Entry(run, this.#lane, body, chunk.base + index, bucket.priority, chunk.policy, chunk.timeAt(index))
   }
 
-  /** Takes out a command that had been put back; false when it is not among those. */
-  extractReturned(entry: Entry): boolean {
-    const bucket = this.#buckets.get(entry.priority)
-    if (entry.details === undefined || entry.details.heapIndex < 0 || bucket?.returns === undefined) return false
-    bucket.returns.remove(entry.details)
+  #takeAt(bucket: Bucket, chunk: Chunk, index: number): Entry {
+    const entry = this.#entryAt(bucket, chunk, index)
+    chunk.cells[2 * index] = undefined
+    chunk.cells[2 * index + 1] = undefined
+    if (index === chunk.head) chunk.head = index + 1
+    if (--chunk.live === 0) this.#emptied(bucket, chunk)
     this.#shrank(bucket)
-    return true
-  }
-
-  /** Every waiting command with what is known of it, bucket by bucket; at most `limit` of a bucket, from number `fromSeq` on. */
-  *waiting(fromSeq = 0, limit = Number.POSITIVE_INFINITY): Generator<Waiting> {
-    for (const bucket of this.#buckets.values()) {
-      // The first chunk may begin with commands before `fromSeq`: they do not count.
-      let left = limit + CHUNK_SIZE
-      for (let chunk = bucket.first; chunk !== undefined && left > 0; chunk = chunk.next) {
-        if (chunk.next !== undefined && chunk.next.firstSeq <= fromSeq) continue
-        for (let index = chunk.head; index < chunk.tail && left > 0; index++) {
-          const run = chunk.runs[index]
-          if (run === undefined) continue
-          yield { run, body: chunk.bodies[index], priority: bucket.priority, arrivedAt: chunk.timeAt(index) }
-          left--
-        }
-      }
-      for (const { entry } of bucket.returns?.items() ?? []) yield { ...entry, arrivedAt: entry.arrivedAt as number }
-    }
-  }
-
-  /** Changes which end is served first. */
-  setLifo(lifo: boolean): void {
-    if (this.#lifo === lifo) return
-    this.#lifo = lifo
-    for (const bucket of this.#buckets.values()) {
-      const returned = [...(bucket.returns?.items() ?? [])]
-      bucket.returns = undefined
-      if (returned.length === 0) continue
-      const heap = new Heap(lifo ? newestFirst : oldestFirst)
-      for (const entry of returned) heap.push(entry)
-      bucket.returns = heap
-    }
+    return entry
   }
 
   /** Walks chunks, not commands: the numbers of a bucket's commands only ever grow. */
@@ -221,8 +266,8 @@ export class Backlog {
       let chunk = bucket.first
       while (chunk?.next !== undefined && chunk.next.firstSeq <= seq) chunk = chunk.next
       if (chunk === undefined) continue
-      for (let index = chunk.head; index < chunk.top; index++) {
-        const run = chunk.runs[index]
+      for (let index = chunk.head; index < chunk.tail; index++) {
+        const run = chunk.runAt(index)
         if (run !== undefined && isIt(run)) return { bucket, chunk, index }
       }
     }
@@ -230,7 +275,8 @@ export class Backlog {
   }
 
   #bucket(priority: number): Bucket {
-    if (this.#recent?.priority === priority) return this.#recent
+    const recent = this.#recent
+    if (recent !== undefined && recent.priority === priority) return recent
     let bucket = this.#buckets.get(priority)
     if (bucket === undefined) {
       bucket = new Bucket(priority, this.#placesUsed)
@@ -240,25 +286,20 @@ export class Backlog {
     return bucket
   }
 
-  #append(bucket: Bucket, run: Run | undefined, body: unknown, policy: AttemptPolicy, now: number, seq: number): void {
-    let chunk = bucket.last
+  /** The chunk that takes the next arrival. */
+  #openChunk(bucket: Bucket, policy: AttemptPolicy, now: number, seq: number): Chunk {
+    const chunk = bucket.last
     if (chunk === undefined || chunk.tail === CHUNK_SIZE || chunk.policy !== policy) {
-      chunk = this.#addChunk(bucket, seq, policy)
+      return this.#addChunk(bucket, policy, now, seq)
     }
-    const index = chunk.tail++
-    bucket.nextPlace++
-    const { times } = chunk
-    if (times[times.length - 1] !== now) times.push(index, now)
-    if (run === undefined) return
-    chunk.runs[index] = run
-    chunk.bodies[index] = body
-    chunk.live++
-    chunk.top = chunk.tail
+    if (chunk.lastTime !== now) chunk.addTime(chunk.tail, now)
+    return chunk
   }
 
-  #addChunk(bucket: Bucket, seq: number, policy: AttemptPolicy): Chunk {
+  #addChunk(bucket: Bucket, policy: AttemptPolicy, now: number, seq: number): Chunk {
     const last = bucket.last
-    const chunk = new Chunk(bucket.nextPlace, seq, policy)
+    const chunk = new Chunk(bucket.nextBase, seq, policy, now)
+    bucket.nextBase += CHUNK_SIZE
     chunk.previous = last
     bucket.last = chunk
     if (last === undefined) bucket.first = chunk
@@ -269,38 +310,9 @@ export class Backlog {
     return chunk
   }
 
-  /** Whether the place comes before the next command of the chunk that is to be served. */
-  #isBefore(place: number, chunk: Chunk): boolean {
-    if (chunk.live === 0) return true
-    return this.#lifo ? place > chunk.base + lastIndex(chunk) : place < chunk.base + firstIndex(chunk)
-  }
-
-  #entryAt(bucket: Bucket, chunk: Chunk, index: number): Entry {
-    const run = chunk.runs[index] as Run
-    if (typeof run.inner !== 'function') return run.inner
-    const place = chunk.base + index
-    return new Entry(run, this.#lane, chunk.bodies[index], place, bucket.priority, chunk.policy, chunk.timeAt(index))
-  }
-
-  #takeAt(bucket: Bucket, chunk: Chunk, index: number): Entry {
-    const entry = this.#entryAt(bucket, chunk, index)
-    chunk.runs[index] = undefined
-    chunk.bodies[index] = undefined
-    chunk.live--
-    if (index === chunk.head) chunk.head++
-    if (chunk.live === 0) this.#emptied(bucket, chunk)
-    this.#shrank(bucket)
-    return entry
-  }
-
   /** The last chunk goes on taking arrivals until it is full; any other without commands is done with. */
   #emptied(bucket: Bucket, chunk: Chunk): void {
     if (chunk.tail === CHUNK_SIZE || chunk !== bucket.last) unlink(bucket, chunk)
-  }
-
-  #grew(bucket: Bucket): void {
-    if (bucket.size++ === 0) this.#filled.push(bucket)
-    this.size++
   }
 
   #shrank(bucket: Bucket): void {
@@ -310,10 +322,10 @@ export class Backlog {
     this.#drop(bucket)
   }
 
-  /** Forgets an empty bucket unless it is the one in use: commands may come in any number of priorities. */
+  /** Forgets an empty bucket unless it is the only one: commands may come in any number of priorities. */
   #drop(bucket: Bucket): void {
     if (this.#buckets.size === 1) return
-    this.#placesUsed = Math.max(this.#placesUsed, bucket.nextPlace)
+    this.#placesUsed = Math.max(this.#placesUsed, bucket.nextBase)
     this.#buckets.delete(bucket.priority)
     if (this.#recent === bucket) this.#recent = undefined
   }
@@ -328,14 +340,15 @@ function unlink(bucket: Bucket, chunk: Chunk): void {
 
 /** The first command of a chunk that holds one; what is passed over is not looked at again. */
 function firstIndex(chunk: Chunk): number {
-  while (chunk.runs[chunk.head] === undefined) chunk.head++
+  while (chunk.cells[2 * chunk.head] === undefined) chunk.head++
   return chunk.head
 }
 
-/** The last command of a chunk that holds one; its place is not given out again. */
+/** The last command of a chunk that holds one. */
 function lastIndex(chunk: Chunk): number {
-  while (chunk.runs[chunk.top - 1] === undefined) chunk.top--
-  return chunk.top - 1
+  let index = chunk.tail - 1
+  while (chunk.cells[2 * index] === undefined) index--
+  return index
 }
 
 /** The chunk of the newest command: the last one is kept for arrivals even when it holds none. */

@@ -1,7 +1,6 @@
 /** What a handler does through its context: report, log, and submit children that belong to it. */
 import type { Admission } from './admission.js'
-import type { AnyCommand } from './command.js'
-import type { ChildQueue, ContextHost } from './context.js'
+import type { ChildArguments, ChildQueue, ContextHost } from './context.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import { instantText } from './clock.js'
@@ -32,7 +31,7 @@ export class Children implements ContextHost {
     const { run } = entry
     entry.more.lastProgress = value
     for (const reader of entry.details?.readers ?? []) reader.push(value)
-    if (!this.#core.hasListeners) return
+    if (!this.#core.events.hasSubscribers) return
     this.#core.emit('queue.command.progress', { lane_id: run.laneId, command_id: run.id, value })
   }
 
@@ -54,30 +53,29 @@ export class Children implements ContextHost {
     }
   }
 
-  async runChild(
-    parent: Entry,
-    laneId: string,
-    command: AnyCommand,
-    options: SubmitOptions | undefined,
-  ): Promise<unknown> {
-    const run = this.#admission.submit(laneId, command, options, { parent })
+  async runChild(parent: Entry, isLive: boolean, ...child: ChildArguments): Promise<unknown> {
+    const { slot, context } = parent
+    const run = this.#admission.submit(...child, { parent })
     await run.accepted
-    const child = run.inner as Entry
-    parent.more.waiting++
-    this.#lending.add(child)
+    const entry = run.inner as Entry
+    // An attempt that has ended waits for nobody: what it would lend is another attempt's.
+    if (!isLive || slot === undefined || slot.zombie || parent.context !== context) return run
+    slot.waiting++
+    this.#lending.add(entry)
     this.#core.askForPass()
     try {
       return await run
     } finally {
-      await bodyEnded(child)
-      parent.more.waiting--
+      await placesReturned(entry)
+      if (parent.context === context) slot.waiting--
     }
   }
 }
 
-/** A child that was answered early may still run in its parent's slot: the parent goes on when that is its own again. */
-function bodyEnded(child: Entry): Promise<void> | undefined {
-  if (child.slot?.lender === undefined) return undefined
+/** A child that was answered early may still run in its parent's places: the parent goes on when they are its own again. */
+function placesReturned(child: Entry): Promise<void> | undefined {
+  const { slot } = child
+  if (slot === undefined || (slot.laneFrom === undefined && slot.capFrom === undefined)) return undefined
   return new Promise((resolve) => {
     child.more.onFree = resolve
   })

@@ -55,8 +55,18 @@ function arm(timer: SystemTimer, delayMs: number): void {
   )
 }
 
-/** An instant as RFC 3339 text in UTC. */
-export const instantText = (wallMs: number): string => new Date(wallMs).toISOString()
+let lastInstant = Number.NaN
+let lastText = ''
+
+/** An instant as RFC 3339 text in UTC. Events come many to a millisecond, and making the text costs more than an event. */
+export function instantText(wallMs: number): string {
+  const instant = Math.floor(wallMs)
+  if (instant !== lastInstant) {
+    lastText = new Date(instant).toISOString()
+    lastInstant = instant
+  }
+  return lastText
+}
 
 /** Reads an instant given as a Date, Unix milliseconds or RFC 3339 text; NaN when it is none of them. */
 export function instantMs(value: Date | number | string): number {

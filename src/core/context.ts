@@ -53,12 +53,16 @@ export interface CommandContext<P = unknown> {
   ) => Promise<R>
 }
 
+/** What a child is submitted with. */
+export type ChildArguments = [laneId: string, command: AnyCommand, options: SubmitOptions | undefined]
+
 /** The queue, as a context needs it. */
 export interface ContextHost {
   progress(entry: Entry, value: unknown): void
   log(entry: Entry, attempt: number, line: string): void
   childQueue(parent: Entry): ChildQueue
-  runChild(parent: Entry, laneId: string, command: AnyCommand, options: SubmitOptions | undefined): Promise<unknown>
+  /** `isLive`: the attempt that asks still runs, so it has a slot to lend. */
+  runChild(parent: Entry, isLive: boolean, ...child: ChildArguments): Promise<unknown>
 }
 
 /**
@@ -120,7 +124,7 @@ export class Context implements CommandContext {
 
   get run(): CommandContext['run'] {
     return (laneId, command, options) =>
-      this.#host.runChild(this.#entry, laneId, command as AnyCommand, options) as Promise<never>
+      this.#host.runChild(this.#entry, this.#isLive, laneId, command as AnyCommand, options) as Promise<never>
   }
 
   /** The attempt is to stop. */

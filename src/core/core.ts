@@ -20,6 +20,7 @@ import { type Random, randomText } from './random.js'
 import { Retention } from './retention.js'
 import type { Run } from './run.js'
 import { Scheduler } from './scheduler.js'
+import type { Slot } from './slot.js'
 
 /** A handler as it is called. */
 export type AnyHandler = (payload: unknown, context: CommandContext) => unknown
@@ -48,7 +49,12 @@ export class QueueCore {
   readonly scheduler: Scheduler
   readonly deadLetters: DeadLetterQueue | undefined
   readonly lanes = new Map<string, LaneState>()
-  readonly handlers = new Map<string, AnyHandler>()
+  /** Every slot that exists, in use or waiting for its next use. */
+  readonly slots: Slot[] = []
+  readonly #handlers = new Map<string, AnyHandler>()
+  /** The handler asked for last: most queues ask for the same one many times in a row. */
+  #recentType: string | undefined
+  #recentHandler: AnyHandler | undefined
   /** Schemas of payloads, by command type, of handlers that were registered with a definition. */
   readonly payloadSchemas = new Map<string, PayloadSchema>()
   /** Commands that stand somewhere else than in a backlog, by id; and those whose id the submitter chose. */
@@ -82,7 +88,7 @@ export class QueueCore {
     this.settled = new Retention(parts.retained, this.byId)
     this.#onFault = parts.onFault
     this.#idPrefix = `${randomText(parts.random, 10)}-`
-    this.events.onFilterFault((error) => this.#onFault?.(error))
+    this.events.onFilterFault((error) => this.#tellOwner(error))
   }
 
   /** The number of the next command of this queue; they only ever grow. */
@@ -135,18 +141,23 @@ export class QueueCore {
     if (this.scheduler.held === 0 && this.unsettled === 0) this.onQuiet()
   }
 
-  get hasListeners(): boolean {
-    return this.events.hasSubscribers
-  }
-
   /** Tells the subscribers; to be called only while there are any. */
   emit<K extends EventKey>(key: K, payload: EventPayloads[K]): void {
     this.events.publish(key, payload, this.clock.wallNow())
   }
 
+  /** Whether a plain command needs nothing but a place: the queue is open and no schema wants to see payloads. */
+  get takesPlain(): boolean {
+    return !this.isShuttingDown && this.payloadSchemas.size === 0
+  }
+
   /** Something went wrong outside any command's outcome. Told, never thrown. */
   fault(error: unknown, where: { lane_id?: string; command_id?: string } = {}): void {
-    if (this.hasListeners) this.emit('queue.fault', { error: errorText(error), ...where })
+    if (this.events.hasSubscribers) this.emit('queue.fault', { error: errorText(error), ...where })
+    this.#tellOwner(error)
+  }
+
+  #tellOwner(error: unknown): void {
     try {
       this.#onFault?.(error)
     } catch {
@@ -159,6 +170,23 @@ export class QueueCore {
     if (entry.more.isListed) return
     entry.more.isListed = true
     this.byId.set(entry.run.id, entry)
+  }
+
+  setHandler(type: string, handler: AnyHandler): void {
+    this.#handlers.set(type, handler)
+    this.#recentType = undefined
+  }
+
+  handlerOf(type: string): AnyHandler | undefined {
+    if (type === this.#recentType) return this.#recentHandler
+    this.#recentHandler = this.#handlers.get(type)
+    this.#recentType = this.#recentHandler === undefined ? undefined : type
+    return this.#recentHandler
+  }
+
+  /** The commands that run in a lane. */
+  runningIn(lane: LaneState): Entry[] {
+    return this.slots.flatMap(({ entry, zombie }) => (entry?.lane === lane && !zombie ? [entry] : []))
   }
 
   lane(id: string): LaneState {
@@ -183,7 +211,7 @@ export class QueueCore {
     if (lane.rank < 0) this.scheduler.update(lane)
     if (!lane.underPressure && lane.backlog.size >= lane.limits.pressureThreshold) {
       lane.underPressure = true
-      if (this.hasListeners) this.emit('queue.lane.pressure', { lane_id: lane.id })
+      if (this.events.hasSubscribers) this.emit('queue.lane.pressure', { lane_id: lane.id })
     }
   }
 
@@ -192,7 +220,7 @@ export class QueueCore {
     this.scheduler.update(lane)
     if (lane.underPressure && lane.backlog.size === 0) {
       lane.underPressure = false
-      if (this.hasListeners) this.emit('queue.lane.idle', { lane_id: lane.id })
+      if (this.events.hasSubscribers) this.emit('queue.lane.idle', { lane_id: lane.id })
     }
   }
 }

@@ -42,8 +42,6 @@ export class EntryDetails {
   logs: LogLine[] | undefined
   readers: Set<ProgressReader> | undefined
   lastProgress: unknown
-  /** How many `ctx.run` calls of the running attempt are under way: its slot is lent while there are any. */
-  waiting = 0
   /** Called once when the body of the running attempt has ended and its slot is free. */
   onFree: (() => void) | undefined
 
@@ -89,7 +87,7 @@ export class Entry {
     place: number,
     priority: number,
     policy: AttemptPolicy,
-    arrivedAt: number | undefined
+    arrivedAt: number | undefined,
   ) {
     this.run = run
     this.settle = run.inner as Settle

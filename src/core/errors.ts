@@ -61,6 +61,15 @@ export function isLaneError(value: unknown): value is LaneError {
   }
 }
 
+/** Whether a value is an error, also when it is something that must not be touched. */
+export function isError(value: unknown): value is Error {
+  try {
+    return value instanceof Error
+  } catch {
+    return false
+  }
+}
+
 /** Thrown by a handler: this failure is final, whatever the retry policy says. */
 export class UnrecoverableError extends Error {
   override readonly name: string = 'UnrecoverableError'

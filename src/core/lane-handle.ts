@@ -59,14 +59,14 @@ export class LaneHandle {
     }
     lane.backlog.setLifo(lane.limits.lifo)
     const payload = { lane_id: lane.id, options: Object.keys(change) }
-    if (this.#core.hasListeners) this.#core.emit('queue.lane.configured', payload)
+    if (this.#core.events.hasSubscribers) this.#core.emit('queue.lane.configured', payload)
     this.#core.backlogGrew(lane)
     this.#core.askForPass()
   }
 
   /** Cancels every command of the lane, waiting and running; gives their number. */
   cancelAll(reason?: unknown): number {
-    const running = this.#lane.runningEntries().filter((entry) => this.#outcomes.cancel(entry, reason))
+    const running = this.#core.runningIn(this.#lane).filter((entry) => this.#outcomes.cancel(entry, reason))
     return running.length + this.clear(reason)
   }
 
@@ -83,7 +83,7 @@ export class LaneHandle {
     lane.paused = paused
     this.#core.scheduler.update(lane)
     const payload = { lane_id: lane.id }
-    if (this.#core.hasListeners) this.#core.emit(paused ? 'queue.lane.paused' : 'queue.lane.resumed', payload)
+    if (this.#core.events.hasSubscribers) this.#core.emit(paused ? 'queue.lane.paused' : 'queue.lane.resumed', payload)
     this.#core.askForPass()
   }
 }

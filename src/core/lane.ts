@@ -27,8 +27,8 @@ export type LaneStatus = {
 
 export class LaneState {
   readonly backlog: Backlog
-  /** Slots of the commands that run; each knows its index. */
-  readonly running: Slot[] = []
+  /** Commands that run. */
+  active = 0
   readonly delayed = new Set<Entry>()
   limits: LaneLimits
   /** Slots reserved under the global cap: `limits.min`, or less when that was a default and had to shrink. */
@@ -41,9 +41,10 @@ export class LaneState {
   paused = false
   underPressure = false
 
-  /** Kept by the scheduler: reserved slots that nobody else may use, and the best rank that the lane can have. */
+  /** Kept by the scheduler: reserved slots that nobody else may use, and the ranks that the lane can have. */
   keptBack = 0
-  baseRank = 0
+  rankBelowReserve = 0
+  rankServed = 0
   /** Kept by the scheduler: the lane's place among those that can start something; -1 when it cannot. */
   rank = -1
   before: LaneState | undefined
@@ -67,30 +68,10 @@ export class LaneState {
     return this.held < this.limits.max
   }
 
-  addRunning(slot: Slot): void {
-    slot.runningIndex = this.running.length
-    this.running.push(slot)
-  }
-
-  /** Takes a slot out of those of running commands, in O(1): the last one moves into its place. */
-  removeRunning(slot: Slot): void {
-    const last = this.running.pop() as Slot
-    if (last !== slot) {
-      this.running[slot.runningIndex] = last
-      last.runningIndex = slot.runningIndex
-    }
-    slot.runningIndex = -1
-  }
-
-  /** The commands that run. */
-  runningEntries(): Entry[] {
-    return this.running.map((slot) => slot.entry as Entry)
-  }
-
   status(): LaneStatus {
     return {
       pending: this.backlog.size,
-      active: this.running.length,
+      active: this.active,
       delayed: this.delayed.size,
       zombies: this.zombies.size,
       abandoned: this.abandoned,

@@ -1,11 +1,11 @@
 /**
- * Slots that a waiting parent lends to its children. A handler that waits in `ctx.run` does nothing meanwhile, so the
- * child runs in its slot; without that, a lane of one would wait for itself for ever.
+ * Places that a waiting parent lends to its children. A handler that waits in `ctx.run` does nothing meanwhile, so the
+ * child runs in its places; without that, a lane of one would wait for itself for ever.
  *
- * A child in the parent's own lane uses both of the parent's places, under the lane's limit and under the global cap. A
- * child in another lane needs room there and uses the parent's place under the global cap. The nearest waiting ancestor
- * whose slot is free lends. A slot has one borrower at a time. When a lender's body ends before the borrower's, the
- * borrower goes on in the slot as its own.
+ * A slot is a place in its lane and a place under the global cap, and each is lent by itself: a child uses the lane place
+ * of the nearest waiting ancestor of its own lane, and the cap place of the nearest waiting ancestor; where there is none
+ * to borrow it needs a free one. A place has one borrower at a time. Borrowers form a chain, and when any body of it ends
+ * the others close up: the place is free when the last of them is gone.
  */
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
@@ -13,8 +13,11 @@ import type { LaneState } from './lane.js'
 import type { Slot } from './slot.js'
 import { isFinal } from './transitions.js'
 
-/** Starts a waiting command in a lent slot. */
-type StartIn = (entry: Entry, lender: Slot) => void
+/** Whose places a child uses; undefined where it takes a free one. */
+export type Loan = { readonly lanePlace: Slot | undefined; readonly capPlace: Slot | undefined }
+
+/** Starts a waiting command with borrowed places. */
+type StartWith = (entry: Entry, loan: Loan) => void
 
 export class Lending {
   readonly #core: QueueCore
@@ -30,58 +33,66 @@ export class Lending {
     this.#children.add(entry)
   }
 
-  /** Starts the children that wait and can have a waiting ancestor's slot. */
-  serve(startIn: StartIn): void {
+  /** Starts the children that wait and can use the places of waiting ancestors. */
+  serve(startWith: StartWith): void {
     for (const entry of this.#children) {
       const { run, lane } = entry
       if (isFinal(run.state)) this.#children.delete(entry)
       if (run.state !== 'pending' || lane.paused) continue
-      const lender = this.#lenderFor(entry)
-      if (lender === undefined) continue
+      const loan = this.#loanFor(entry)
+      if (loan === undefined) continue
       if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, this.#core.seqOfEntry(entry))
+      startWith(entry, loan)
       this.#core.backlogShrank(lane)
-      startIn(entry, lender)
     }
   }
 
-  borrow(slot: Slot, lender: Slot): void {
-    slot.lender = lender
-    lender.borrower = slot
-    const lane = laneOf(slot)
-    if (lane !== laneOf(lender)) this.#core.scheduler.acquireInLane(lane)
+  /** Takes the places of a loan, free ones where it has none. */
+  take(slot: Slot, lane: LaneState, { lanePlace, capPlace }: Loan): void {
+    const { scheduler } = this.#core
+    slot.isPlain = false
+    slot.laneFrom = lanePlace
+    slot.capFrom = capPlace
+    if (lanePlace === undefined) scheduler.acquireInLane(lane)
+    else lender(lanePlace).laneTo = slot
+    if (capPlace === undefined) scheduler.acquireUnderCap()
+    else lender(capPlace).capTo = slot
   }
 
-  /** A body in a borrowed or lent slot has ended. */
+  /** The body of a slot that borrows or lends has ended. */
   giveBack(slot: Slot, lane: LaneState): void {
-    const { lender, borrower } = slot
-    slot.lender = undefined
-    slot.borrower = undefined
-    if (lender !== undefined) lender.borrower = borrower
-    if (borrower === undefined) {
-      if (lane !== laneOf(lender as Slot)) this.#core.scheduler.releaseInLane(lane)
-      return
-    }
-    borrower.lender = lender
-    const ended = lane
-    const above = lender === undefined ? undefined : laneOf(lender)
-    // In its lender's lane a body shares the lender's place under the lane limit; in another lane it has its own.
-    if (laneOf(borrower) === ended || above === ended) return
-    this.#core.scheduler.releaseInLane(ended)
-    if (laneOf(borrower) !== above) return
-    this.#core.scheduler.releaseInLane(above)
-    this.#core.scheduler.update(above)
+    const { scheduler } = this.#core
+    const { laneFrom, laneTo, capFrom, capTo } = slot
+    if (laneFrom !== undefined) laneFrom.laneTo = laneTo
+    if (laneTo !== undefined) laneTo.laneFrom = laneFrom
+    if (laneFrom === undefined && laneTo === undefined) scheduler.releaseInLane(lane)
+    if (capFrom !== undefined) capFrom.capTo = capTo
+    if (capTo !== undefined) capTo.capFrom = capFrom
+    if (capFrom === undefined && capTo === undefined) scheduler.releaseUnderCap()
+    slot.laneFrom = undefined
+    slot.laneTo = undefined
+    slot.capFrom = undefined
+    slot.capTo = undefined
   }
 
-  #lenderFor(entry: Entry): Slot | undefined {
+  /** What a child can borrow; undefined when that is nothing, or not enough to start. */
+  #loanFor(entry: Entry): Loan | undefined {
+    const { scheduler } = this.#core
     const { lane } = entry
-    const mayCross = this.#core.scheduler.hasCap && lane.hasRoom
+    let lanePlace: Slot | undefined
+    let capPlace: Slot | undefined
     for (let parent = entry.details?.parent; parent !== undefined; parent = parent.details?.parent) {
-      const { slot, details } = parent
-      if (slot === undefined || slot.zombie || slot.borrower !== undefined) continue
-      if ((details?.waiting ?? 0) > 0 && (parent.lane === lane || mayCross)) return slot
+      const { slot } = parent
+      if (slot === undefined || slot.zombie || slot.waiting === 0) continue
+      if (parent.lane === lane && slot.laneTo === undefined) lanePlace ??= slot
+      if (scheduler.hasCap && slot.capTo === undefined) capPlace ??= slot
     }
-    return undefined
+    if (lanePlace === undefined && (capPlace === undefined || !lane.hasRoom)) return undefined
+    return capPlace === undefined && scheduler.free <= 0 ? undefined : { lanePlace, capPlace }
   }
 }
 
-const laneOf = (slot: Slot): LaneState => (slot.entry as Entry).lane
+function lender(slot: Slot): Slot {
+  slot.isPlain = false
+  return slot
+}

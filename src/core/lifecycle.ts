@@ -46,7 +46,7 @@ export class Lifecycle {
     const core = this.#core
     if (core.isShuttingDown) return
     core.isShuttingDown = true
-    if (core.hasListeners) core.emit('queue.shutdown.started', null)
+    if (core.events.hasSubscribers) core.emit('queue.shutdown.started', null)
     core.askForPass()
   }
 
@@ -81,7 +81,7 @@ export class Lifecycle {
     core.askForPass()
     if (!(await this.#becomesQuiet(timeoutMs, undefined))) {
       for (const lane of core.lanes.values()) {
-        for (const entry of lane.runningEntries()) this.#outcomes.cancel(entry, reason)
+        for (const entry of this.#core.runningIn(lane)) this.#outcomes.cancel(entry, reason)
       }
       this.#attempts.abandonAll()
     }
@@ -131,14 +131,14 @@ export class Lifecycle {
     if (this.#isComplete) return
     this.#isComplete = true
     this.#core.stopped = true
-    if (this.#core.hasListeners) this.#core.emit('queue.shutdown.complete', null)
+    if (this.#core.events.hasSubscribers) this.#core.emit('queue.shutdown.complete', null)
     this.#core.events.end(this.#core)
   }
 
   #unsettledIds(): string[] {
     const ids = this.#admission.checkingIds()
     for (const lane of this.#core.lanes.values()) {
-      for (const { run } of lane.runningEntries()) ids.push(run.id)
+      for (const { run } of this.#core.runningIn(lane)) ids.push(run.id)
       for (const { run } of lane.delayed) ids.push(run.id)
       for (const { run } of lane.backlog.waiting()) ids.push(run.id)
     }

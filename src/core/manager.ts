@@ -58,7 +58,7 @@ export type QueueOptions<L extends string = string> = {
   readonly deadLetters?: boolean | number | DeadLetterQueue | undefined
   /** How far a reader of events may lag behind (default 256), or an emitter of yours. */
   readonly events?: { readonly capacity?: number | undefined } | EventEmitter | undefined
-  /** Settled commands that `get` and `list` still find, and whose id still gives the same run. Default 1,000; 0 for none. */
+  /** Settled commands that `get` and `list` still find, and whose id still gives the same run. Default 100; 0 for none. */
   readonly retention?: { readonly count?: number | undefined } | undefined
   /** Called with faults outside any command's outcome, as `queue.fault` tells them. Default: nothing. */
   readonly onFault?: ((error: unknown) => void) | undefined
@@ -114,12 +114,12 @@ export class QueueManager<L extends string = string> {
         if (typeof run.inner === 'function') return run as CommandRun
         core.deadLetters?.remove(letter)
         const payload = { lane_id: letter.laneId, command_id: letter.commandId, redriven_as: run.id }
-        if (core.hasListeners) core.emit('queue.dead_letter.redriven', payload)
+        if (core.events.hasSubscribers) core.emit('queue.dead_letter.redriven', payload)
         return run as CommandRun
       },
     })
     core.onPass = () => {
-      lending.serve((entry, lender) => attempts.start(entry, lender))
+      lending.serve((entry, loan) => attempts.start(entry, loan))
       startAll(core, attempts)
     }
   }
@@ -137,7 +137,7 @@ export class QueueManager<L extends string = string> {
     const { payload, result }: Pick<CommandDefinition, 'payload' | 'result'> = typeof which === 'function' ? which : {}
     if (payload === undefined) this.#core.payloadSchemas.delete(type)
     else this.#core.payloadSchemas.set(type, payload)
-    this.#core.handlers.set(type, result === undefined ? handler : checkedResults(type, handler, result))
+    this.#core.setHandler(type, result === undefined ? handler : checkedResults(type, handler, result))
   }
 
   /** Starts work; what was submitted before is seen now. Idempotent. `SHUTTING_DOWN` after the end of the queue. */
@@ -284,7 +284,7 @@ function newCore(options: QueueOptions): QueueCore {
   if (!(events instanceof EventEmitter)) refuseUnknown('events', events, ['capacity'])
   checkObject('retention', retention)
   refuseUnknown('retention', retention, ['count'])
-  const retained = retention.count ?? 1000
+  const retained = retention.count ?? 100
   checkInteger('retention.count', retained, 0)
   const core = new QueueCore({
     clock: options.clock ?? systemClock,

@@ -6,7 +6,7 @@ import { commandOf, payloadOf } from './command.js'
 import type { QueueCore } from './core.js'
 import type { DeadLetter } from './dead-letters.js'
 import type { Entry } from './entry.js'
-import { errorRecord, errorText, LaneError, type LaneErrorCode, show } from './errors.js'
+import { errorRecord, errorText, isError, isLaneError, LaneError, type LaneErrorCode, show } from './errors.js'
 import { classify } from './failure.js'
 import type { LaneState } from './lane.js'
 import type { Outcome } from './outcome.js'
@@ -29,13 +29,13 @@ export class Outcomes {
   }
 
   complete(entry: Entry, value: unknown): void {
-    const { run } = entry
+    const core = this.#core
+    const { run, settle } = entry
     transition(run, 'completed')
     entry.result = value
-    const { settle } = entry
     this.#settled(entry)
-    if (this.#core.hasListeners) {
-      this.#core.emit('queue.command.completed', { lane_id: run.laneId, command_id: run.id })
+    if (core.events.hasSubscribers) {
+      core.emit('queue.command.completed', { lane_id: run.laneId, command_id: run.id })
     }
     settle(value)
   }
@@ -142,12 +142,10 @@ export class Outcomes {
     if (core.stopped || !policy.retry.shouldRetry(entry.details?.retries ?? 0)) return this.#failed(entry, error, code)
     this.#note(entry, error)
     const attempt = ++entry.more.retries
-    if (core.hasListeners) {
-      core.emit('queue.command.retry', { lane_id: run.laneId, command_id: run.id, attempt })
-    }
     this.#delay(
       entry,
       policy.retry.drawDelay(attempt, () => core.random.next()),
+      () => core.emit('queue.command.retry', { lane_id: run.laneId, command_id: run.id, attempt }),
     )
   }
 
@@ -155,36 +153,37 @@ export class Outcomes {
     const core = this.#core
     const { run } = entry
     if (core.stopped) return this.#cancelled(entry, cancelledError('the queue was closed'))
-    if (core.hasListeners) {
-      core.emit('queue.command.delayed', { lane_id: run.laneId, command_id: run.id, delay_ms: delayMs, reason })
-    }
-    this.#delay(entry, delayMs)
+    this.#delay(entry, delayMs, () =>
+      core.emit('queue.command.delayed', { lane_id: run.laneId, command_id: run.id, delay_ms: delayMs, reason }),
+    )
   }
 
-  #delay(entry: Entry, delayMs: number): void {
+  /** Delays a command, then tells of it: a listener is user code and may already act on what it is told. */
+  #delay(entry: Entry, delayMs: number, tell: () => void): void {
+    const core = this.#core
     transition(entry.run, 'delayed')
-    this.delayUntil(entry, this.#core.clock.now() + delayMs)
-    if (delayMs > 0) return
-    this.#core.alarms.clear(entry.more.alarm)
+    this.delayUntil(entry, core.clock.now() + delayMs)
+    if (core.events.hasSubscribers) tell()
+    if (delayMs > 0 || entry.run.state !== 'delayed') return
+    core.alarms.clear(entry.more.alarm)
     this.due(entry)
   }
 
   #failed(entry: Entry, error: unknown, code: LaneErrorCode): void {
     const core = this.#core
-    const { run } = entry
+    const { run, settle } = entry
     const text = errorText(error)
     const timedOut = code === 'COMMAND_TIMEOUT'
-    const { settle } = entry
     if (entry.attempt > 0) this.#note(entry, error)
     entry.more.error = errorRecord(error)
-    if (core.deadLetters !== undefined) this.#bury(entry, text)
     transition(run, timedOut ? 'timed_out' : 'failed')
     this.#settled(entry)
-    if (core.hasListeners) {
+    if (core.deadLetters !== undefined) this.#bury(entry, text)
+    if (core.events.hasSubscribers) {
       const payload = { lane_id: run.laneId, command_id: run.id, error: text }
       core.emit(timedOut ? 'queue.command.timeout' : 'queue.command.failed', payload)
     }
-    const isOurs = error instanceof LaneError && error.code === code
+    const isOurs = isLaneError(error) && error.code === code
     rejectRun(run, settle, isOurs ? error : new LaneError(code, text, { cause: error }))
   }
 
@@ -194,7 +193,7 @@ export class Outcomes {
     entry.more.error = errorRecord(error)
     transition(run, 'cancelled')
     this.#settled(entry)
-    if (core.hasListeners) {
+    if (core.events.hasSubscribers) {
       const payload = { lane_id: run.laneId, command_id: run.id, reason: reasonText(error.reason) }
       core.emit('queue.command.cancelled', payload)
     }
@@ -233,7 +232,7 @@ export class Outcomes {
       ...(details?.redrivenFrom === undefined ? {} : { redrivenFrom: details.redrivenFrom }),
     }
     core.deadLetters?.keep(letter, { command: commandOf(run.commandType, body), priority: entry.priority })
-    if (!core.hasListeners) return
+    if (!core.events.hasSubscribers) return
     const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
     core.emit('queue.command.dead_lettered', payload)
   }
@@ -262,7 +261,7 @@ export class Outcomes {
 export function cancelledError(reason: unknown): LaneError & { readonly reason?: unknown } {
   const text = reasonText(reason)
   return new LaneError('COMMAND_CANCELLED', text === '' ? 'Command cancelled' : `Command cancelled: ${text}`, {
-    ...(reason instanceof Error ? { cause: reason } : {}),
+    ...(isError(reason) ? { cause: reason } : {}),
     fields: { reason },
   })
 }
@@ -270,5 +269,5 @@ export function cancelledError(reason: unknown): LaneError & { readonly reason?:
 function reasonText(reason: unknown): string {
   if (reason === undefined) return ''
   if (typeof reason === 'string') return reason
-  return reason instanceof Error ? errorText(reason) : show(reason)
+  return isError(reason) ? errorText(reason) : show(reason)
 }

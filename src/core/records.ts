@@ -63,7 +63,7 @@ export function findRun(core: QueueCore, id: string): Run | undefined {
   if (seq < 0) return undefined
   const isIt = (run: Run): boolean => run.id === id
   for (const lane of core.lanes.values()) {
-    const running = lane.runningEntries().find((entry) => core.seqOfEntry(entry) === seq)
+    const running = core.runningIn(lane).find((entry) => core.seqOfEntry(entry) === seq)
     if (running !== undefined) return running.run
     const waiting = lane.backlog.find(seq, isIt)
     if (waiting !== undefined) return waiting.run
@@ -94,7 +94,7 @@ export function listRecords(core: QueueCore, options: ListOptions): ListPage {
       if (entry !== undefined) addEntry(entry)
       else add(core.seqOf(run.id), run.state, () => waitingRecord(core, waiting))
     }
-    lane.runningEntries().forEach(addEntry)
+    core.runningIn(lane).forEach(addEntry)
     lane.delayed.forEach(addEntry)
   }
   for (const entry of core.settled) if (laneId === undefined || entry.lane.id === laneId) addEntry(entry)

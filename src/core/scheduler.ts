@@ -2,8 +2,8 @@
  * Which lane starts a command next. Pure bookkeeping over the lanes' counts: no clock, no promise, no user code.
  *
  * A lane that could start something (work, room, not paused) is *ready* and stands in a ring with the ready lanes of its
- * rank; the best rank is found by two steps over a bit set, so a choice costs the same for six lanes and for a thousand.
- * A rank is, from the most to the least significant part:
+ * rank; the best rank is found in a bit set, so a choice costs the same for six lanes and for a thousand. Ranks are
+ * numbered densely, in the order of, from the most to the least significant part:
  *
  *     standing   under a global cap only: 0 a protected lane, 1 a lane below its reserved slots, 2 the rest
  *     priority   the lane's effective priority, 0 to 255
@@ -18,10 +18,8 @@
 import { configInvalid } from './errors.js'
 import type { LaneState } from './lane.js'
 
-const PRIORITIES = 256
-/** Ranks per standing: each priority, protected or not. */
-const SPAN = PRIORITIES * 2
-const WORDS = (3 * SPAN) / 32
+/** Standings are so far apart: each of 256 priorities, protected or not, is in between. */
+const STANDING = 512
 
 export class Scheduler {
   /** Slots in use over all lanes, zombies included. */
@@ -31,10 +29,9 @@ export class Scheduler {
   /** Unused reserved slots of lanes that do not lend. */
   #heldBack = 0
   /** The ring of each rank, entered at the lane whose turn it is. */
-  readonly #rings: (LaneState | undefined)[] = new Array(3 * SPAN).fill(undefined)
-  /** One bit per rank that has a ring, and one bit per word of those. */
-  readonly #words = new Int32Array(WORDS)
-  readonly #summary = new Int32Array(Math.ceil(WORDS / 32))
+  #rings: (LaneState | undefined)[] = []
+  /** One bit per rank that has a ring. */
+  #bits: number[] = []
 
   constructor(cap: number) {
     this.#cap = cap
@@ -81,16 +78,26 @@ export class Scheduler {
   /** A slot of the lane is taken. */
   acquire(lane: LaneState): void {
     this.held++
-    this.acquireInLane(lane)
+    lane.held++
+    if (lane.held <= lane.keptBack) this.#heldBack--
   }
 
   /** A slot of the lane is free again. */
   release(lane: LaneState): void {
     this.held--
-    this.releaseInLane(lane)
+    lane.held--
+    if (lane.held < lane.keptBack) this.#heldBack++
   }
 
-  /** A body runs in another lane's global slot (`ctx.run`): only its own lane's count changes. */
+  /** The two places of a slot one by one: `ctx.run` may borrow either. */
+  acquireUnderCap(): void {
+    this.held++
+  }
+
+  releaseUnderCap(): void {
+    this.held--
+  }
+
   acquireInLane(lane: LaneState): void {
     lane.held++
     if (lane.held <= lane.keptBack) this.#heldBack--
@@ -107,8 +114,7 @@ export class Scheduler {
       if (lane.rank >= 0) this.#leave(lane)
       return
     }
-    const isServed = lane.baseRank >= SPAN && lane.held >= lane.reserved
-    const rank = isServed ? lane.baseRank + SPAN : lane.baseRank
+    const rank = lane.held < lane.reserved ? lane.rankBelowReserve : lane.rankServed
     if (rank === lane.rank) return
     if (lane.rank >= 0) this.#leave(lane)
     this.#enter(lane, rank)
@@ -125,9 +131,7 @@ export class Scheduler {
       lane.before = lane
       lane.after = lane
       this.#rings[rank] = lane
-      const word = rank >> 5
-      this.#words[word] = (this.#words[word] as number) | (1 << (rank & 31))
-      this.#summary[word >> 5] = (this.#summary[word >> 5] as number) | (1 << (word & 31))
+      this.#bits[rank >> 5] = (this.#bits[rank >> 5] as number) | (1 << (rank & 31))
       return
     }
     const last = first.before as LaneState
@@ -140,15 +144,9 @@ export class Scheduler {
   #leave(lane: LaneState): void {
     const { rank, before, after } = lane
     lane.rank = -1
-    lane.before = undefined
-    lane.after = undefined
     if (after === lane) {
       this.#rings[rank] = undefined
-      const word = rank >> 5
-      this.#words[word] = (this.#words[word] as number) & ~(1 << (rank & 31))
-      if (this.#words[word] === 0) {
-        this.#summary[word >> 5] = (this.#summary[word >> 5] as number) & ~(1 << (word & 31))
-      }
+      this.#bits[rank >> 5] = (this.#bits[rank >> 5] as number) & ~(1 << (rank & 31))
       return
     }
     ;(before as LaneState).after = after
@@ -158,37 +156,41 @@ export class Scheduler {
 
   /** The best rank from `from` on that has a ring; -1 when there is none. */
   #firstRank(from: number): number {
-    const first = from >> 5
-    if (first >= WORDS) return -1
-    const inWord = (this.#words[first] as number) & (-1 << (from & 31))
-    if (inWord !== 0) return (first << 5) + lowestBit(inWord)
-    const word = this.#firstWord(first + 1)
-    return word < 0 ? -1 : (word << 5) + lowestBit(this.#words[word] as number)
-  }
-
-  #firstWord(from: number): number {
     let at = from >> 5
-    if (at >= this.#summary.length) return -1
-    let bits = (this.#summary[at] as number) & (-1 << (from & 31))
+    if (at >= this.#bits.length) return -1
+    let bits = (this.#bits[at] as number) & (-1 << (from & 31))
     while (bits === 0) {
-      if (++at >= this.#summary.length) return -1
-      bits = this.#summary[at] as number
+      if (++at === this.#bits.length) return -1
+      bits = this.#bits[at] as number
     }
-    return (at << 5) + lowestBit(bits)
+    return (at << 5) + 31 - Math.clz32(bits & -bits)
   }
 
   #reserve(reserved: ReadonlyMap<LaneState, number>): void {
+    for (const lane of this.#lanes) if (lane.rank >= 0) this.#leave(lane)
     this.#heldBack = 0
     for (const lane of this.#lanes) {
-      const { limits, priority } = lane
       lane.reserved = reserved.get(lane) as number
-      lane.keptBack = this.hasCap && !limits.lend ? lane.reserved : 0
+      lane.keptBack = this.hasCap && !lane.limits.lend ? lane.reserved : 0
       this.#heldBack += Math.max(0, lane.keptBack - lane.held)
-      // A protected lane stands first whatever it holds: its reserve is no reason to stand any better.
-      const order = priority * 2 + (limits.protected ? 0 : 1)
-      lane.baseRank = this.hasCap && !limits.protected ? SPAN + order : order
+    }
+    const ranks = [...new Set(this.#lanes.flatMap((lane) => this.#orders(lane)))].sort((a, b) => a - b)
+    this.#rings = ranks.map(() => undefined)
+    this.#bits = new Array(Math.ceil(ranks.length / 32)).fill(0)
+    const rankOf = new Map(ranks.map((order, rank) => [order, rank]))
+    for (const lane of this.#lanes) {
+      const [below, served] = this.#orders(lane)
+      lane.rankBelowReserve = rankOf.get(below) as number
+      lane.rankServed = rankOf.get(served) as number
       this.update(lane)
     }
+  }
+
+  /** Where a lane stands while it is below its reserved slots, and where otherwise. */
+  #orders({ priority, limits }: LaneState): readonly [number, number] {
+    const order = priority * 2 + (limits.protected ? 0 : 1)
+    // A protected lane stands first whatever it holds; without a cap there is nothing to reserve.
+    return this.hasCap && !limits.protected ? [order + STANDING, order + 2 * STANDING] : [order, order]
   }
 
   /**
@@ -208,8 +210,6 @@ export class Scheduler {
     return reserved
   }
 }
-
-const lowestBit = (bits: number): number => 31 - Math.clz32(bits & -bits)
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0)
 

@@ -12,20 +12,30 @@ export interface SlotOwner {
   bodyThrew(slot: Slot, error: unknown): void
 }
 
+/**
+ * A slot is two places, one under the limit of its lane and one under the global cap. A waiting parent may lend either to
+ * a child; who uses whose is a chain per kind of place, kept by `Lending`.
+ */
 export class Slot {
   entry: Entry | undefined
+  /** Nothing but a body runs in it: no timeout, no zombie, nothing borrowed or lent. */
+  isPlain = true
   /** Its command was timed out or cancelled and its body has not ended. */
   zombie = false
-  /** Index among the running bodies of its lane; -1 for a zombie's and while it is not in use. */
-  runningIndex = -1
-  /** When the attempt runs out of time. */
-  timeout: Alarm | undefined
   /** When a zombie is given up. */
   grace: Alarm | undefined
-  /** The slot of the waiting parent that this body runs in, if it runs in one. */
-  lender: Slot | undefined
-  /** The child's slot that uses this one meanwhile. */
-  borrower: Slot | undefined
+  /** When the attempt runs out of time. */
+  timeout: Alarm | undefined
+  /** Index among all slots of the queue. */
+  index = 0
+  /** How many `ctx.run` calls of its body are under way: its places may be lent while there are any. */
+  waiting = 0
+  /** Whose place in the lane it uses, and who uses its own. */
+  laneFrom: Slot | undefined
+  laneTo: Slot | undefined
+  /** The same for the place under the global cap. */
+  capFrom: Slot | undefined
+  capTo: Slot | undefined
   readonly onReturn: (value: unknown) => void
   readonly onThrow: (error: unknown) => void
 

@@ -25,7 +25,7 @@ export const COMMAND_STATES: readonly CommandState[] = [
   'completed',
   'failed',
   'timed_out',
-  'cancelled'
+  'cancelled',
 ]
 
 /** The table: by the state that is entered, the states that it may be entered from. A switch, because it is asked twice per command. */

@@ -1,5 +1,5 @@
 /** What handlers do with their signal, their context and their own queue. */
-import { type CommandContext, RetryPolicy } from '@a3s-lab/lane'
+import { type CommandContext, defineCommand, RetryPolicy } from '@a3s-lab/lane'
 import { expect, test } from 'vitest'
 import { errorOf, gate, setup } from '../support/setup.js'
 
@@ -190,7 +190,8 @@ test('progress in a tight loop fills no memory: a reader keeps the newest', asyn
   })
   const seen: unknown[] = []
   for await (const value of run.progress({ capacity: 3 })) seen.push(value)
-  expect(seen).toEqual([9997, 9998, 9999])
+  // The reader was waiting, so it had the first one before the others came.
+  expect(seen).toEqual([0, 9997, 9998, 9999])
   await run
 })
 
@@ -223,11 +224,31 @@ test('a sync handler that always submits its successor lets every one of them en
   expect(t.queue.stats()).toMatchObject({ totalActive: 0, totalPending: 0 })
 })
 
-test('a schema that throws, never answers or answers nonsense refuses or holds its own command alone', async () => {
+const schema = (validate: () => unknown): never =>
+  ({ '~standard': { version: 1, vendor: 'hostile', validate } }) as never
+
+test('a submit whose schema never answers is cancelled at once', async () => {
   await using t = await setup()
-  const schema = (validate: () => unknown): never =>
-    ({ '~standard': { version: 1, vendor: 'hostile', validate } }) as never
-  const { defineCommand } = await import('@a3s-lab/lane')
+  const never = defineCommand({ type: 'never', payload: schema(() => new Promise(() => {})) })
+  const run = t.queue.submit('work', never(1))
+  await t.clock.settle()
+  expect(run.cancel('no patience')).toBe(true)
+  expect((await t.clock.expectSettled(errorOf(run))).message).toBe('Command cancelled: no patience')
+  expect(run.state).toBe('cancelled')
+})
+
+test('a queue whose schema never answers can be closed, and the run is answered', async () => {
+  await using t = await setup()
+  const never = defineCommand({ type: 'never', payload: schema(() => new Promise(() => {})) })
+  const run = t.queue.submit('work', never(1))
+  const closed = t.queue.close({ timeoutMs: 100 })
+  await t.clock.advance(100)
+  await closed
+  expect((await t.clock.expectSettled(errorOf(run)))['code']).toBe('COMMAND_CANCELLED')
+})
+
+test('a schema that throws or answers nonsense refuses its own command alone', async () => {
+  await using t = await setup()
   const throws = defineCommand({
     type: 'throws',
     payload: schema(() => {
@@ -236,8 +257,6 @@ test('a schema that throws, never answers or answers nonsense refuses or holds i
   })
   const rejects = defineCommand({ type: 'rejects', payload: schema(() => Promise.reject(new Error('schema broke'))) })
   const nonsense = defineCommand({ type: 'nonsense', payload: schema(() => undefined) })
-  const never = defineCommand({ type: 'never', payload: schema(() => new Promise(() => {})) })
-  t.queue.submit('work', never(1)).cancel()
   expect(await errorOf(t.queue.submit('work', throws(1)))).toMatchObject({
     code: 'PAYLOAD_INVALID',
     message: 'The payload of throws could not be checked: "Error: schema broke"',

@@ -49,6 +49,7 @@ export class DrivenQueue {
   readonly #spec: QueueSpec
   readonly #submitted = new Set<string>()
   readonly #settled = new Set<string>()
+  readonly #ceilings = new Map<string, number>()
 
   constructor(spec: QueueSpec, seed: number) {
     this.#spec = spec
@@ -57,6 +58,11 @@ export class DrivenQueue {
       ...{ lanes, maxConcurrency, deadLetters, clock: this.clock, random: seededRandom(seed) },
     })
     this.queue.handle('work', (payload, context) => this.#perform(payload as CommandSpec, context))
+    // Two listeners that nobody may feel: one that throws, one that never reads.
+    this.queue.subscribeFiltered(() => {
+      throw uselessListener
+    })
+    this.queue.subscribe({ capacity: 1 })
     // A predicate is asked at the very moment of the event; it keeps nothing in the line.
     this.queue.subscribeFiltered((event) => {
       this.#observe(event)
@@ -156,9 +162,11 @@ export class DrivenQueue {
       if (hasEnded) return
       hasEnded = true
       this.bodies = this.bodies.filter((one) => one !== body)
+      this.#ceiling(context.laneId)
       giveBack(how, `${n}#${context.attempt}`, resolve, reject)
     }
     const body: LiveBody = { n, attempt: context.attempt, laneId: context.laneId, context, end, waiting: 0 }
+    this.#ceiling(context.laneId)
     this.bodies.push(body)
     this.#judgeLimits(body, 'started')
     if (this.bodies.some((one) => one !== body && one.n === n && !this.#isAbandoned(one)))
@@ -176,10 +184,19 @@ export class DrivenQueue {
   /** I1, I2: bodies that do something at this moment, zombies included. */
   #judgeLimits({ n, laneId }: LiveBody, what: string): void {
     const busy = this.bodies.filter((body) => body.waiting === 0 && !this.#isAbandoned(body))
-    const { max } = this.queue.lane(laneId).status()
     const inLane = busy.filter((body) => body.laneId === laneId).length
-    if (inLane > max && what === 'started') this.faults.push(`command ${n} ${what}: ${inLane} bodies in lane ${laneId}`)
+    if (inLane > this.#ceiling(laneId)) this.faults.push(`command ${n} ${what}: ${inLane} bodies in lane ${laneId}`)
     if (busy.length > this.#spec.cap) this.faults.push(`command ${n} ${what}: ${busy.length} bodies in all`)
+  }
+
+  /** The lane's limit; after a change downwards as many as ran then, fewer with each that ends, until the limit is kept. */
+  #ceiling(laneId: string): number {
+    const { max } = this.queue.lane(laneId).status()
+    const before = this.#ceilings.get(laneId) ?? max
+    const running = this.bodies.filter((body) => body.laneId === laneId && !this.#isAbandoned(body)).length
+    const ceiling = Math.max(max, Math.min(before, running))
+    this.#ceilings.set(laneId, ceiling)
+    return ceiling
   }
 
   /** A body that was given up after its grace period holds no slot. */
@@ -213,6 +230,8 @@ export class DrivenQueue {
     if (oldest !== undefined) this.abandoned.add(`${n}#${oldest.attempt}`)
   }
 }
+
+const uselessListener = new Error('a listener of no use')
 
 function append(lists: Map<string, string[]>, key: string, item: string): void {
   const list = lists.get(key)

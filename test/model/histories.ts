@@ -38,7 +38,7 @@ const retry = fc.oneof(
   fc.integer({ min: 1, max: 3 }).map((n) => RetryPolicy.exponential(n, { initialMs: 5, factor: 2, maxMs: 15 })),
 )
 
-const limits = {
+export const limits = {
   minConcurrency: fc.integer({ min: 0, max: 2 }),
   maxConcurrency: fc.integer({ min: 1, max: 4 }),
   lend: fc.boolean(),
@@ -52,7 +52,7 @@ const limits = {
   protected: fc.constantFrom(true, false, false),
 }
 
-const priority = fc.integer({ min: 0, max: 2 })
+export const priority = fc.integer({ min: 0, max: 2 })
 
 const laneDefinition: fc.Arbitrary<LaneDefinition> = fc.record({ ...limits, priority }, { requiredKeys: ['priority'], noNullPrototype: true })
 

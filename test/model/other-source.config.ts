@@ -5,9 +5,12 @@ import base from '../../vitest.config.js'
 
 const source = process.env['LANE_MODEL_SRC'] ?? `${root}/src`
 
+const quick = process.env['LANE_MODEL_SHRINK'] === '0' ? [`${root}/test/model/no-shrinking.ts`] : []
+
 export default defineConfig({
   ...base,
   root,
+  test: { ...base.test, setupFiles: ['test/support/no-silent-faults.ts', 'test/support/replay.ts', ...quick] },
   resolve: {
     alias: [
       ...entryPoints().map((entry) => ({

@@ -59,12 +59,14 @@ export type Body = {
   zombie: boolean
   /** Its end is on the way. */
   isEnding: boolean
-  /** The waiting parent whose slot it uses. */
-  lender: Body | undefined
+  /** Waiting ancestors whose places it uses: the one in the lane, the one under the global cap. */
+  laneFrom: Body | undefined
+  capFrom: Body | undefined
   /** Commands that it waits for with `ctx.run`. */
   readonly waitsFor: Set<Command>
 }
 
+type Loan = Pick<Body, 'laneFrom' | 'capFrom'>
 type Alarm = { readonly at: number; readonly ring: () => void }
 type Letter = { readonly command: Command }
 export type Drain = {
@@ -122,12 +124,12 @@ export class ReferenceQueue {
   bodyOf = (command: Command): Body | undefined => this.bodies.find((body) => body.command === command)
   max = (lane: Lane): number => lane.options.maxConcurrency ?? 4
 
-  /** Slots of the lane in use: a body in a slot lent by one of its own lane uses that one's place. */
+  /** Slots of the lane in use: a body in a lent place uses its lender's. */
   held = (lane: Lane): number =>
-    this.bodies.filter((body) => body.command.lane === lane && body.lender?.command.lane !== lane).length
+    this.bodies.filter((body) => body.command.lane === lane && body.laneFrom === undefined).length
 
   get totalHeld(): number {
-    return this.bodies.filter((body) => body.lender === undefined).length
+    return this.bodies.filter((body) => body.capFrom === undefined).length
   }
 
   get unsettled(): Command[] {
@@ -137,6 +139,7 @@ export class ReferenceQueue {
   // What users do
 
   start(): void {
+    if (this.started) return
     this.started = true
     this.#askForPass()
   }
@@ -168,6 +171,7 @@ export class ReferenceQueue {
     const command = this.submit(laneId, spec, options, parent)
     if (typeof command === 'string') return command
     this.#microtasks.push(() => {
+      if (parent.zombie || !this.bodies.includes(parent)) return
       parent.waitsFor.add(command)
       this.#runChildren.push(command)
       this.#askForPass()
@@ -188,12 +192,19 @@ export class ReferenceQueue {
     return true
   }
 
+  /** Gives the number of the lane's commands, also of those that are cancelled as children of others. */
   cancelAll(lane: Lane): number {
-    return this.active(lane).filter((command) => this.cancel(command)).length + this.clear(lane)
+    return this.#cancelEach([...this.active(lane), ...this.waiting(lane), ...this.delayed(lane)])
   }
 
   clear(lane: Lane): number {
-    return [...this.waiting(lane), ...this.delayed(lane)].filter((command) => this.cancel(command)).length
+    return this.#cancelEach([...this.waiting(lane), ...this.delayed(lane)])
+  }
+
+  #cancelEach(commands: readonly Command[]): number {
+    for (const command of commands) this.cancel(command)
+    this.#askForPass()
+    return commands.length
   }
 
   setPaused(lane: Lane, paused: boolean): void {
@@ -342,36 +353,51 @@ export class ReferenceQueue {
   #startNext(lane: Lane): void {
     const newestFirst = lane.options.order === 'lifo'
     const [best] = this.waiting(lane).sort((a, b) => a.priority - b.priority || (newestFirst ? b.n - a.n : a.n - b.n))
-    this.#start(best as Command, undefined)
+    this.#start(best as Command, { laneFrom: undefined, capFrom: undefined })
     this.#backlogShrank(lane)
   }
 
-  /** Children of `ctx.run` take the slot of the nearest waiting ancestor that has not lent it yet. */
+  /** Children of `ctx.run` use the places of waiting ancestors. */
   #startChildren(): void {
     this.#runChildren = this.#runChildren.filter((command) => !isFinal(command.state))
     for (const command of [...this.#runChildren]) {
       if (command.state !== 'pending' || command.lane.paused) continue
-      const lender = this.#lenderFor(command)
-      if (lender === undefined) continue
-      this.#start(command, lender)
+      const loan = this.#loanFor(command)
+      if (loan === undefined) continue
+      this.#start(command, loan)
       this.#backlogShrank(command.lane)
     }
   }
 
-  #lenderFor({ parent, lane }: Command): Body | undefined {
-    const mayCross = this.#spec.cap !== Number.POSITIVE_INFINITY && this.held(lane) < this.max(lane)
-    for (let one = parent; one !== undefined; one = one.parent) {
-      const body = this.bodyOf(one)
-      if (body === undefined || body.zombie || this.bodies.some(({ lender }) => lender === body)) continue
-      const waits = [...body.waitsFor].some((command) => !isFinal(command.state))
-      if (waits && (one.lane === lane || mayCross)) return body
-    }
-    return undefined
+  /** The nearest waiting ancestor's place of either kind that is not lent yet; a free one where there is none. */
+  #loanFor(command: Command): Loan | undefined {
+    const { lane } = command
+    const waiting = this.#ancestors(command).filter((body) => !body.zombie && this.#isWaiting(body))
+    const laneFrom = waiting.find((one) => one.command.lane === lane && !this.bodies.some((body) => body.laneFrom === one))
+    const capFrom = waiting.find((one) => !this.bodies.some((body) => body.capFrom === one))
+    const { cap } = this.#spec
+    const borrowsCap = cap === Number.POSITIVE_INFINITY ? undefined : capFrom
+    if (laneFrom === undefined && (borrowsCap === undefined || this.held(lane) >= this.max(lane))) return undefined
+    return borrowsCap === undefined && this.totalHeld >= cap ? undefined : { laneFrom, capFrom: borrowsCap }
+  }
+
+  #ancestors({ parent }: Command): Body[] {
+    if (parent === undefined) return []
+    const body = this.bodyOf(parent)
+    return body === undefined ? this.#ancestors(parent) : [body, ...this.#ancestors(parent)]
+  }
+
+  /** It waits for a child without an outcome, or for places that the child's body has not given back. */
+  #isWaiting(body: Body): boolean {
+    return [...body.waitsFor].some((child) => {
+      const childBody = this.bodyOf(child)
+      return !isFinal(child.state) || childBody?.laneFrom !== undefined || childBody?.capFrom !== undefined
+    })
   }
 
   // Running
 
-  #start(command: Command, lender: Body | undefined): void {
+  #start(command: Command, loan: Loan): void {
     if (command.spec.form === 'missing') return this.#fail(command, 'HANDLER_NOT_FOUND')
     command.state = 'active'
     command.attempt++
@@ -382,7 +408,7 @@ export class ReferenceQueue {
     const { attempt } = command
     const body: Body = {
       ...{ command, attempt, timeout, grace: undefined, zombie: false, isEnding: false },
-      ...{ lender, waitsFor: new Set<Command>() },
+      ...{ ...loan, waitsFor: new Set<Command>() },
     }
     this.bodies.push(body)
     const atOnce = command.spec.script[attempt - 1]
@@ -440,7 +466,10 @@ export class ReferenceQueue {
     this.#clear(body.timeout)
     this.#clear(body.grace)
     this.bodies = this.bodies.filter((one) => one !== body)
-    for (const other of this.bodies) if (other.lender === body) other.lender = body.lender
+    for (const other of this.bodies) {
+      if (other.laneFrom === body) other.laneFrom = body.laneFrom
+      if (other.capFrom === body) other.capFrom = body.capFrom
+    }
     this.#refresh()
     this.#askForPass()
   }

@@ -17,4 +17,5 @@ function faultOf(path: string): string | undefined {
 }
 
 const faults = process.argv.slice(2).map((path) => ({ path, fault: faultOf(path) }))
-for (const { path, fault } of faults) process.stdout.write(fault === undefined ? `ok ${path}\n` : `not ok ${path} ${fault}\n`)
+for (const { path, fault } of faults)
+  process.stdout.write(fault === undefined ? `ok ${path}\n` : `not ok ${path} ${fault}\n`)

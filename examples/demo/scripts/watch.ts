@@ -4,10 +4,10 @@ import { watch } from 'node:fs'
 const [root = '.'] = process.argv.slice(2)
 
 /** Keeps the process there even where the folder cannot be watched. */
-setInterval(() => {}, 60_000)
+setInterval(() => undefined, 60_000)
 
 try {
-  watch(root, (kind, name) => process.stdout.write(`${kind} ${name ?? ''}\n`)).on('error', () => {})
+  watch(root, (kind, name) => process.stdout.write(`${kind} ${name ?? ''}\n`)).on('error', () => undefined)
 } catch {
   // no more watches to be had: it has nothing to tell
 }

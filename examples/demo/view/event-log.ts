@@ -2,7 +2,7 @@
  * The last events that are worth a line. An ordinary reader of `queue.subscribe()`: it has a bounded line of its own,
  * and when it falls behind it is told how many events it lost instead of slowing the queue down.
  */
-import type { EventStream, LaneEvent } from '@a3s-lab/lane'
+import type { EventKey, EventPayloads, EventStream, LaneEvent } from '@a3s-lab/lane'
 import type { Queue } from '../figures.js'
 import type { Memory } from '../memory.js'
 import { printable } from '../tree.js'
@@ -32,6 +32,26 @@ export class EventLog {
   readonly #onEntry: (entry: Entry) => void
   readonly #retried = new Set<string>()
 
+  /** What to say of which event. Most come too often to be read one by one: those are in the figures only. */
+  readonly #words: { readonly [K in EventKey]?: (payload: EventPayloads[K]) => Line | undefined } = {
+    'queue.command.completed': (command) => this.#completed(command),
+    'queue.command.retry': (command) => {
+      this.#retried.add(command.command_id)
+      return line(`retry ${command.attempt}`, 'yellow', this.#about(command))
+    },
+    'queue.command.failed': (command) => line('failed', 'red', `${this.#about(command)}: ${command.error}`),
+    'queue.command.timeout': (command) => line('timeout', 'red', `${this.#about(command)}: ${command.error}`),
+    'queue.command.cancelled': (command) => this.#cancelled(command),
+    'queue.command.dead_lettered': (command) => line('dead letter', 'red', this.#about(command)),
+    'queue.dead_letter.redriven': (command) => line('redriven', 'green', this.#about(command)),
+    'queue.lane.pressure': () => line('pressure', 'blue', 'the backlog is long'),
+    'queue.lane.idle': () => line('idle', 'blue', 'nothing waits'),
+    'queue.lane.paused': () => line('paused', 'magenta', ''),
+    'queue.lane.resumed': () => line('resumed', 'magenta', ''),
+    'queue.fault': ({ error }) => line('fault', 'red', error),
+    'events.dropped': (notice) => this.#dropped(notice),
+  }
+
   constructor(queue: Queue, memory: Memory, onEntry: (entry: Entry) => void) {
     this.#memory = memory
     this.#onEntry = onEntry
@@ -45,73 +65,53 @@ export class EventLog {
 
   async #read(): Promise<void> {
     for await (const event of this.#events) {
-      const line = this.#lineOf(event)
-      if (line !== undefined) this.#add(laneOf(event), line)
+      const worth = this.#lineOf(event)
+      if (worth !== undefined) this.#add(laneOf(event), worth)
     }
   }
 
-  #add(lane: string, line: Line): void {
+  #add(lane: string, { what, colour, about }: Line): void {
     const last = this.entries.at(-1)
-    if (last !== undefined && last.lane === lane && last.what === line.what && last.about === line.about) {
+    if (last !== undefined && last.lane === lane && last.what === what && last.about === about) {
       last.times++
       return
     }
-    const entry = { at: performance.now(), lane, ...line, times: 1 }
+    const entry = { at: performance.now(), lane, what, colour, about, times: 1 }
     this.entries.push(entry)
     if (this.entries.length > KEPT) this.entries.shift()
     this.#onEntry(entry)
   }
 
-  /** Most events come too often to be read one by one: those are in the figures only. */
-  #lineOf(event: LaneEvent): Line | undefined {
-    switch (event.key) {
-      case 'queue.command.completed':
-        return this.#completed(event.payload.lane_id, event.payload.command_id)
-      case 'queue.command.retry':
-        this.#retried.add(event.payload.command_id)
-        return line(`retry ${event.payload.attempt}`, 'yellow', this.#memory.label(event.payload.command_id))
-      case 'queue.command.failed':
-      case 'queue.command.timeout':
-        return line(wordOf(event.key), 'red', `${this.#memory.label(event.payload.command_id)}: ${event.payload.error}`)
-      case 'queue.command.cancelled':
-        return line('cancelled', 'magenta', this.#cancelled(event.payload.lane_id, event.payload))
-      case 'queue.command.dead_lettered':
-        return line('dead letter', 'red', this.#memory.label(event.payload.command_id))
-      case 'queue.dead_letter.redriven':
-        return line('redriven', 'green', this.#memory.label(event.payload.command_id))
-      case 'queue.lane.pressure':
-      case 'queue.lane.idle':
-        return line(wordOf(event.key), 'blue', event.key.endsWith('idle') ? 'nothing waits' : 'the backlog is long')
-      case 'queue.lane.paused':
-      case 'queue.lane.resumed':
-        return line(wordOf(event.key), 'magenta', '')
-      case 'queue.fault':
-        return line('fault', 'red', event.payload.error)
-      case 'events.dropped':
-        this.dropped += event.payload.count
-        return line('dropped', 'red', `${event.payload.count} events were lost to this view`)
-      default:
-        return undefined
-    }
+  #lineOf({ key, payload }: LaneEvent): Line | undefined {
+    const words = this.#words[key] as ((fields: typeof payload) => Line | undefined) | undefined
+    return words?.(payload)
   }
 
-  #completed(lane: string, id: string): Line | undefined {
-    const wasRetried = this.#retried.delete(id)
-    const label = this.#memory.label(id)
-    if (wasRetried) return line('completed', 'green', `${label}, after a retry`)
-    const isRare = lane === 'prompt' || (lane === 'control' && label !== '')
-    return isRare ? line('completed', 'green', label) : undefined
+  #about({ command_id }: { readonly command_id: string }): string {
+    return this.#memory.label(command_id)
+  }
+
+  #completed(command: { readonly lane_id: string; readonly command_id: string }): Line | undefined {
+    const wasRetried = this.#retried.delete(command.command_id)
+    const about = this.#about(command)
+    if (wasRetried) return line('completed', 'green', `${about}, after a retry`)
+    const isRare = command.lane_id === 'prompt' || (command.lane_id === 'control' && about !== '')
+    return isRare ? line('completed', 'green', about) : undefined
   }
 
   /** Commands that were cancelled in one go become one entry. */
-  #cancelled(lane: string, { command_id, reason }: { command_id: string; reason: string }): string {
-    if (lane === 'session') return 'notes of a draft that is not written any more'
-    return reason === 'skipped' ? `${this.#memory.label(command_id)}: skipped` : reason
+  #cancelled(command: EventPayloads['queue.command.cancelled']): Line {
+    const why = command.reason === 'skipped' ? `${this.#about(command)}: skipped` : command.reason
+    const about = command.lane_id === 'session' ? 'notes of that draft, which still waited' : why
+    return line('cancelled', 'magenta', about)
+  }
+
+  #dropped({ count }: EventPayloads['events.dropped']): Line {
+    this.dropped += count
+    return line('dropped', 'red', `${count} events were lost to this view`)
   }
 }
 
 const line = (what: string, colour: Colour, about: string): Line => ({ what, colour, about: printable(about) })
-
-const wordOf = (key: string): string => key.slice(key.lastIndexOf('.') + 1)
 
 const laneOf = ({ payload }: LaneEvent): string => (payload as { readonly lane_id?: string } | null)?.lane_id ?? 'queue'

@@ -24,10 +24,11 @@ export function frame(picture: Picture): string[] {
   const { rows } = picture.size
   const speeches = [...picture.scene.memory.speeches.values()]
   const roomy = rows >= 32
-  const top = [...title(picture), ...(roomy ? [''] : []), ...lanes(picture)]
-  const middle = [...section(picture, 'generating'), ...generation(picture, speeches, roomy ? 2 : 1)]
+  const gap = roomy ? [''] : []
+  const top = [...title(picture), ...gap, ...lanes(picture)]
+  const middle = [...gap, ...section(picture, 'generating'), ...generation(picture, speeches, roomy ? 2 : 1)]
   const control = [...section(picture, 'under load'), ...figures(picture)]
-  const lines = [...top, ...middle, ...control, ...section(picture, 'events')]
+  const lines = [...top, ...middle, ...gap, ...control, ...gap, ...section(picture, 'events')]
   return [...lines, ...events(picture, rows - lines.length)].slice(0, rows)
 }
 
@@ -110,8 +111,8 @@ function generation({ size: { columns }, paint }: Picture, speeches: readonly Sp
   return [0, 1].flatMap((place) => {
     const speech = speeches[place]
     if (speech === undefined) return ['', ...Array.from({ length: rows - 1 }, () => '')]
-    const said = tail(speech.text.trimStart(), cells * rows - 1)
-    const lines = cut(`${said}▌`, cells)
+    const lines = cut(`${tail(speech.text.trimStart(), cells * rows - 1)}▌`, cells)
+    if (speech.text === '') lines[0] = paint('dim', 'thinking …')
     return Array.from({ length: rows }, (_, row) => {
       const label = padEnd(row === 0 ? head(speech.label, name) : '', name)
       return ` ${paint('green', label)}  ${lines[row] ?? ''}`
@@ -121,13 +122,16 @@ function generation({ size: { columns }, paint }: Picture, speeches: readonly Sp
 
 /** A text in pieces of so many cells. */
 function cut(text: string, cells: number): string[] {
-  const pieces = ['']
+  const pieces: string[] = []
+  let piece = ''
   for (const character of text) {
-    const last = pieces.length - 1
-    if (width(`${pieces[last]}${character}`) > cells) pieces.push(character)
-    else pieces[last] += character
+    if (width(piece + character) > cells) {
+      pieces.push(piece)
+      piece = ''
+    }
+    piece += character
   }
-  return pieces
+  return [...pieces, piece]
 }
 
 function figures({ scene, size: { columns }, paint }: Picture): string[] {
@@ -138,14 +142,23 @@ function figures({ scene, size: { columns }, paint }: Picture): string[] {
   const lag = memory.loopLagMs.summary()
   const stop = memory.stopMs.generation.summary()
   const { taken, isFull } = loadOf(queue)
-  const slots = `${taken} of ${SLOTS} slots taken or kept${isFull ? ', work waits in every lane' : ''}`
+  const isWide = columns >= 80
+  const slots = `${taken} of ${SLOTS} slots${isWide ? ` taken or kept${isFull ? ', work waits in every lane' : ''}` : ''}`
   const rows = [
-    ['control starts in', start === null ? '-' : `${duration(start.p50)}, p99 ${duration(start.p99)}`, `${start?.count ?? 0} times under full load`],
-    ['a cancel stops in', stop === null ? '-' : `${duration(stop.p50)}, max ${duration(stop.max)}`, `${stop?.count ?? 0} generations`],
+    [
+      'control starts in',
+      start === null ? '-' : `${duration(start.p50)}, p99 ${duration(start.p99)}`,
+      `${number(start?.count ?? 0)} times${isWide ? ' under full load' : ''}`,
+    ],
+    [
+      'a cancel stops in',
+      stop === null ? '-' : `${duration(stop.p50)}, max ${duration(stop.max)}`,
+      `${stop?.count ?? 0} stopped`,
+    ],
     ['the event loop lags', lag === null ? '-' : `${duration(lag.p50)}, p99 ${duration(lag.p99)}`, slots],
   ] as const
   return rows.map(([what, value, more]) => {
-    const left = ` ${padEnd(what, 20)}${padEnd(value, 21)}`
+    const left = ` ${padEnd(what, 20)}${padEnd(value, columns >= 80 ? 24 : 21)}`
     return `${paint('dim', left.slice(0, 21))}${left.slice(21)}${paint('dim', head(more, columns - width(left) - 1))}`
   })
 }

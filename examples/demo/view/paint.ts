@@ -18,7 +18,9 @@ export type Colour = keyof typeof CODES
 export type Paint = (colour: Colour, text: string) => string
 
 export const painter = (hasColours: boolean): Paint =>
-  hasColours ? (colour, text) => `\u001b[${CODES[colour][0]}m${text}\u001b[${CODES[colour][1]}m` : (_colour, text) => text
+  hasColours
+    ? (colour, text) => `\u001b[${CODES[colour][0]}m${text}\u001b[${CODES[colour][1]}m`
+    : (_colour, text) => text
 
 export const LANE_COLOURS: Readonly<Record<string, Colour>> = {
   system: 'white',
@@ -30,7 +32,8 @@ export const LANE_COLOURS: Readonly<Record<string, Colour>> = {
 }
 
 /** Wide characters of East Asian scripts and pictures take two cells, marks on the letter before them none. */
-const WIDE = /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u
+const WIDE =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|[\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u
 const NONE = /\p{M}|\p{Cf}/u
 
 const cellsOf = (character: string): number => {
@@ -39,7 +42,7 @@ const cellsOf = (character: string): number => {
   return WIDE.test(character) ? 2 : 1
 }
 
-export const width = (text: string): number => [...text].reduce((sum, character) => sum + cellsOf(character), 0)
+export const width = (text: string): number => Array.from(text).reduce((sum, character) => sum + cellsOf(character), 0)
 
 /** The beginning of a text, with an ellipsis when it was longer. */
 export function head(text: string, cells: number): string {
@@ -56,7 +59,7 @@ export function head(text: string, cells: number): string {
 
 /** The end of a text, as of somebody who is still speaking. */
 export function tail(text: string, cells: number): string {
-  const characters = [...text]
+  const characters = Array.from(text)
   let left = cells
   let from = characters.length
   while (from > 0) {

@@ -15,12 +15,22 @@ const TOKEN_MS = [8, 24] as const
 /** Tokens of a paragraph. */
 const PARAGRAPH = 20
 
+/** Files of a directory that the model reads. */
+const SAMPLES = 12
+
 /** After everything else that the session lane has to note: a draft can wait. Other commands have 1,000. */
 const DRAFT_PRIORITY = 5000
 
 export function handlePrompts(queue: Queue, memory: Memory, folder: string): void {
+  const models = new Map<string, Markov>()
+  const modelOf = (directory: string): Markov => {
+    const model = models.get(directory) ?? new Markov(samplesOf(memory, directory))
+    models.set(directory, model)
+    return model
+  }
+
   queue.handle(write, async ({ directory, tokens }, { id, signal, progress, queue: children }) => {
-    const model = new Markov(samplesOf(memory, directory))
+    const model = modelOf(directory)
     const draft = await open(join(folder, `draft-${id}.txt`), 'w')
     let text = ''
     let kept = 0
@@ -57,6 +67,6 @@ const samplesOf = ({ known }: Memory, directory: string): string[] =>
   known
     .filter(({ digest }) => digest.name === directory)
     .flatMap(({ digest }) => digest.files.map(({ sample }) => sample))
-    .slice(0, 16)
+    .slice(0, SAMPLES)
 
 const between = ([from, to]: readonly [number, number]): number => from + Math.random() * (to - from)

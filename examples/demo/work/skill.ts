@@ -2,8 +2,8 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type CommandContext, UnrecoverableError } from '@a3s-lab/lane'
-import { checkFiles, countLines, deliver, gitLog, indexWords, watch } from '../commands.js'
 import { runProcess } from '../child-process.js'
+import { checkFiles, countLines, deliver, gitLog, indexWords, watch } from '../commands.js'
 import type { Queue } from '../figures.js'
 import type { Memory } from '../memory.js'
 import type { TextFile } from '../tree.js'
@@ -57,7 +57,8 @@ const runner =
       return stdout
     } catch (error) {
       // no such program: trying again will not help
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new UnrecoverableError(`${command} is not installed`)
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+        throw new UnrecoverableError(`${command} is not installed`, { cause: error })
       throw error
     } finally {
       memory.bodyEnded(context.id, 'process')

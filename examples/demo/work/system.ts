@@ -12,6 +12,6 @@ export function handleSystem(queue: Queue, memory: Memory): void {
     memory.loopLagMs.add(Math.max(0, now - dueAt))
     memory.peakBytes = Math.max(memory.peakBytes, process.memoryUsage.rss())
     // The next one is no part of this one; once the queue shuts down it is refused, and that is the end of it.
-    same.submit('system', tick({ dueAt: now + EVERY_MS }), { delayMs: EVERY_MS, detached: true })
+    void same.submit('system', tick({ dueAt: now + EVERY_MS }), { delayMs: EVERY_MS, detached: true })
   })
 }

@@ -1,0 +1,82 @@
+/** Every example runs as it stands and prints what it is about. */
+import { readFileSync } from 'node:fs'
+import { beforeAll, expect, test } from 'vitest'
+import { root } from '../../scripts/entry-points.mjs'
+import { BUILD_MS, build, exampleNames, run } from './built.js'
+
+/** What the output of each has to say, in this order; other lines may stand between. */
+const lines: Readonly<Record<string, readonly string[]>> = {
+  basic: [
+    'fish: 4',
+    'red, cat: [ 1, 0 ]',
+    'sum: 5',
+    'COMMAND_FAILED: no such model',
+    'lanes: system control query session skill prompt',
+    'waiting 0, running 0, query has 10 slots',
+    'done',
+  ],
+  priorities: [
+    '1 higher lane empty: prompt-1, prompt-2',
+    '2 higher lane full: system-1, prompt-1, system-2',
+    '3 higher lane has room: system-1, system-2, prompt-1',
+    'within a lane: skill/0, skill/5, skill/9',
+  ],
+  reliability: [
+    'done on attempt 3',
+    'COMMAND_TIMEOUT: Command timed out after 500ms',
+    'COMMAND_FAILED: the service is down',
+    'dead letter: call, 4 attempts, 4 errors, last: the service is down',
+    'redriven: the service answered',
+    'SHUTTING_DOWN: Queue is shutting down, not accepting new commands',
+    'accepted before the shutdown: done on attempt 3',
+  ],
+  cancellation: [
+    'running: 7',
+    'cancelled: true',
+    'cancelled once more: false',
+    'LaneError: Command cancelled: nobody needs it any more',
+    'a branch of depth 0 stops: COMMAND_CANCELLED',
+    'running: 0, going on nevertheless: 0',
+    'LaneError: Command cancelled: the user has left',
+  ],
+  events: [
+    'queue.command.submitted',
+    'queue.command.progress 2',
+    'queue.command.completed',
+    'failed: out of paper',
+    'lane event: queue.lane.paused',
+    'dropped: 10',
+    'still there: queue.command.completed',
+    'last: queue.shutdown.complete',
+  ],
+  testing: [
+    'an hour later: queue.command.submitted queue.command.started queue.command.retry queue.command.started queue.command.completed',
+    'timed out after 30 virtual seconds',
+  ],
+}
+
+beforeAll(build, BUILD_MS)
+
+test('every example is tried here, and none is missing', () => {
+  expect(new Set(exampleNames())).toEqual(new Set(Object.keys(lines)))
+})
+
+test.each(exampleNames())(
+  '%s.ts ends by itself and prints what it is about',
+  async (name) => {
+    const { code, stdout, stderr } = await run(name)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const printed = stdout.split('\n')
+    let from = 0
+    for (const line of lines[name] ?? []) {
+      const at = printed.indexOf(line, from)
+      expect(at, `${name} prints '${line}' after what comes before it:\n${stdout}`).toBeGreaterThanOrEqual(0)
+      from = at + 1
+    }
+  },
+  20_000,
+)
+
+test.each(exampleNames())('%s.ts fits on a page', (name) => {
+  expect(readFileSync(`${root}/examples/${name}.ts`, 'utf8').split('\n').length).toBeLessThan(60)
+})
