@@ -9,7 +9,6 @@
  *
  * Every wait in here ends early when the signal aborts.
  */
-import { setMaxListeners } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -118,7 +117,6 @@ export class Agent {
     const { queue, memory, workMs, say } = this.#parts
     say(`and reads ${count(files, 'file')} in ${count(directories.length, 'directory', 'directories')}`)
     const readingEnds = AbortSignal.timeout(workMs * READING)
-    setMaxListeners(0, readingEnds) // each command listens to it, and Node warns at eleven
     memory.unread = directories.length
     const giveUp = (): void => {
       memory.unread--

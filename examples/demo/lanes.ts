@@ -6,7 +6,7 @@ import type { Queue } from './figures.js'
 export const SLOTS = 12
 
 /** Lanes with work of their own; system and control only serve them. */
-export const WORK_LANES = ['query', 'session', 'skill', 'prompt'] as const
+const WORK_LANES = ['query', 'session', 'skill', 'prompt'] as const
 
 export function newQueue(): Queue {
   const lanes = defaultLanes()
@@ -45,10 +45,13 @@ export type Load = {
   readonly isFull: boolean
 }
 
-/** What the queue looks like now, asked of the queue itself. */
-export function loadOf(queue: Queue): Load {
+/**
+ * What the queue looks like now, asked of the queue itself. A command that waits for its children lends them its slot,
+ * so of the `lenders` there may be as many commands running in the slot of another: they are not counted twice.
+ */
+export function loadOf(queue: Queue, lenders: number): Load {
   const { lanes } = queue.stats()
-  let taken = 0
+  let taken = -lenders
   for (const { active, zombies, min, protected: isProtected } of Object.values(lanes)) {
     taken += isProtected ? Math.max(min, active + zombies) : active + zombies
   }

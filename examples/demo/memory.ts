@@ -39,6 +39,8 @@ export class Memory {
   readonly stopMs = { generation: new Samples(), process: new Samples() }
   readonly loopLagMs = new Samples()
   peakBytes = 0
+  /** Surveys that wait for their children. */
+  lenders = 0
   /** Directories that are still to be read. */
   unread = 0
   foundLines = 0

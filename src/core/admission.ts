@@ -4,18 +4,27 @@
  *
  * A command without options takes the short way: a run and a place in its lane's backlog, nothing else.
  */
-import { type AnyCommand, commandOf, parseCommand, payloadOf, type ParsedCommand, Work } from './command.js'
+import {
+  type AnyCommand,
+  commandOf,
+  JsonCommand,
+  type ParsedCommand,
+  parseCommand,
+  payloadOf,
+  Work,
+} from './command.js'
 import { laneNotFound, type QueueCore } from './core.js'
 import { DefinedCommand, type PayloadSchema, schemaFault, validate } from './definition.js'
 import { Entry } from './entry.js'
 import { sameData } from './equal.js'
-import { errorText, isLaneError, LaneError } from './errors.js'
+import { errorText, isLaneError, LaneError, show } from './errors.js'
 import type { LaneState } from './lane.js'
-import type { Outcomes } from './outcomes.js'
+import { cancelledError, type Outcomes } from './outcomes.js'
+import { findRun } from './records.js'
 import { SignalWatch } from './signal-watch.js'
-import { createRun, quietRejection, rejectRun, type Run, type RunMethods } from './run.js'
+import { createRun, quietRejection, rejectRun, type Run, type RunMethods, type Settle } from './run.js'
 import { type CheckedOptions, checkSubmitOptions, DEFAULT_PRIORITY, type SubmitOptions } from './submit-options.js'
-import { isFinal } from './transitions.js'
+import { isFinal, transition } from './transitions.js'
 
 /** Where a command comes from, when not from outside. */
 export type Origin = {
@@ -24,7 +33,7 @@ export type Origin = {
 }
 
 /** A submit whose payload is being checked by a schema that takes its time. */
-type Checking = { readonly parsed: ParsedCommand; cancelled: { readonly reason: unknown } | undefined }
+type Checking = { readonly parsed: ParsedCommand; readonly refuse: (error: LaneError) => void }
 
 export class Admission {
   readonly #core: QueueCore
@@ -46,46 +55,51 @@ export class Admission {
       const isOpen = lane.limits.capacity === Number.POSITIVE_INFINITY
       if (isOpen && readPlain(command)) return this.#accept(lane, plainType, plainPayload)
     }
-    let parsed: ParsedCommand | undefined
-    try {
-      parsed = parseCommand(command)
-      if (core.isShuttingDown) throw shuttingDown()
-      if (lane === undefined) throw laneNotFound(laneId)
-      const schema =
-        core.payloadSchemas.size === 0 ? parsed.schema : (core.payloadSchemas.get(parsed.type) ?? parsed.schema)
-      const isPlain = options === undefined && origin === undefined && schema === undefined
-      if (isPlain && !(command instanceof DefinedCommand)) {
-        if (lane.limits.capacity !== Number.POSITIVE_INFINITY) this.#checkCapacity(lane)
-        return this.#accept(lane, parsed.type, parsed.body)
+    return this.#submitWith(lane, laneId, command, options, origin)
+  }
+
+  /** Submits each item of a batch; an item may be `[command, options]`, whose options go before the common ones. */
+  submitBatch(
+    laneId: string,
+    commands: readonly unknown[],
+    options: SubmitOptions | undefined,
+    origin?: Origin,
+  ): Run[] {
+    return commands.map((item) => {
+      if (!Array.isArray(item)) return this.submit(laneId, item, options, origin)
+      try {
+        return this.submit(laneId, item[0], options === undefined ? item[1] : { ...options, ...item[1] }, origin)
+      } catch (error) {
+        return this.refuse(laneId, 'unknown', error) // the options could not be spread: submit itself never throws
       }
-      return this.#submitWith(lane, command, parsed, schema, options ?? {}, origin)
-    } catch (error) {
-      return this.refuse(
-        laneId,
-        parsed?.type ?? 'unknown',
-        error,
-        typeof options?.id === 'string' ? options.id : undefined,
-      )
-    }
+    })
   }
 
   /** A run that was refused. What is not an error of ours came from the command's own accessors. */
-  refuse(laneId: string, type: string, cause: unknown, id = this.#core.newId(this.#core.nextSeq())): Run {
-    const error = isLaneError(cause)
-      ? cause
-      : new LaneError('PAYLOAD_INVALID', `The command could not be read: ${errorText(cause)}`, { cause })
-    const run = createRun(id, String(laneId), type, 'failed', { ...this.#shared, accepted: quietRejection(error) })
-    this.#announceRefusal(run, error)
-    rejectRun(run, run.inner as (value: unknown) => void, error)
+  refuse(laneId: unknown, type: string, cause: unknown, id?: string): Run {
+    const error = isLaneError(cause) ? cause : unreadable(cause)
+    const shared = { ...this.#shared, accepted: quietRejection(error) }
+    const lane = typeof laneId === 'string' ? laneId : show(laneId)
+    const run = createRun(id ?? this.#core.newId(this.#core.nextSeq()), lane, type, 'pending', shared)
+    this.#refused(run, run.inner as Settle, error)
     return run
+  }
+
+  /** The run of a submit whose payload is still being checked. */
+  findChecking(id: string): Run | undefined {
+    return [...this.#checking.keys()].find((run) => run.id === id)
   }
 
   /** Cancels a submit whose payload is still being checked; false when it is none. */
   cancelChecking(run: Run, reason: unknown): boolean {
     const checking = this.#checking.get(run)
-    if (checking === undefined || checking.cancelled !== undefined) return false
-    checking.cancelled = { reason }
-    return true
+    checking?.refuse(cancelledError(reason))
+    return checking !== undefined
+  }
+
+  /** Refuses every submit whose payload is still being checked: the queue closes. */
+  refuseChecking(): void {
+    for (const { refuse } of [...this.#checking.values()]) refuse(cancelledError('the queue was closed'))
   }
 
   /** Ids of the submits whose payload is still being checked. */
@@ -94,36 +108,73 @@ export class Admission {
   }
 
   #submitWith(
-    lane: LaneState,
+    lane: LaneState | undefined,
+    laneId: string,
     command: unknown,
-    parsed: ParsedCommand,
-    schema: PayloadSchema | undefined,
-    options: SubmitOptions,
+    options: SubmitOptions | undefined,
     origin: Origin | undefined,
   ): Run {
-    const defaults = command instanceof DefinedCommand ? command.definition.defaults : undefined
-    const checked = checkSubmitOptions(defaults === undefined ? options : { ...defaults, ...options }, this.#core.clock)
-    const known = checked.id === undefined ? undefined : this.#knownRun(checked.id, parsed)
-    if (known !== undefined) return known
+    let type = 'unknown'
+    let id: string | undefined
+    try {
+      const parsed = parseCommand(command)
+      type = parsed.type
+      const defaults = command instanceof DefinedCommand ? command.definition.defaults : undefined
+      const checked = checkSubmitOptions(withDefaults(options, defaults), this.#core.clock)
+      id = checked.id
+      if (this.#core.isShuttingDown) throw shuttingDown()
+      if (lane === undefined) throw laneNotFound(laneId)
+      const known = id === undefined ? undefined : this.#knownRun(id, parsed)
+      return known ?? this.#check(lane, parsed, checked, origin)
+    } catch (error) {
+      return this.refuse(laneId, type, error, id)
+    }
+  }
+
+  /** Checks the payload if there is a schema for it, and takes the command in. */
+  #check(lane: LaneState, parsed: ParsedCommand, checked: CheckedOptions, origin: Origin | undefined): Run {
+    const schema = origin?.redrivenFrom === undefined ? this.#schemaOf(parsed) : undefined
     if (schema === undefined) return this.#admit(lane, parsed, checked, origin)
     const what = `The payload of ${parsed.type}`
+    const given = payloadOf(parsed.body)
     let valid: unknown
     try {
-      valid = validate(schema, what, payloadOf(parsed.body))
+      valid = validate(schema, what, given)
     } catch (error) {
-      throw isLaneError(error) ? error : schemaFault(what, error)
+      throw schemaError(what, error)
     }
-    if (!(valid instanceof Promise)) return this.#admit(lane, { ...parsed, body: valid }, checked, origin)
-    return this.#admitLater(lane, parsed, valid, what, checked, origin)
+    const admit = (body: unknown, early?: Run): Run => {
+      const run = this.#admit(lane, { ...parsed, body }, checked, origin, early)
+      if (checked.id !== undefined) (run.inner as Entry).more.given = given
+      return run
+    }
+    if (!(valid instanceof Promise)) return admit(valid)
+    const run = createRun(
+      checked.id ?? this.#core.newId(this.#core.nextSeq()),
+      lane.id,
+      parsed.type,
+      'pending',
+      this.#shared,
+    )
+    const checkedLater = valid.catch((error: unknown) => {
+      throw schemaError(what, error)
+    })
+    this.#admitLater(run, parsed, checkedLater, (body) => void admit(body, run))
+    return run
+  }
+
+  /** The schema for a command's payload. Work that a command brings itself has no payload of its type. */
+  #schemaOf({ type, body, schema }: ParsedCommand): PayloadSchema | undefined {
+    const isTyped = !Work.is(body) || body.command instanceof JsonCommand
+    return isTyped ? (this.#core.payloadSchemas.get(type) ?? schema) : undefined
   }
 
   /** The run that has this id already. `CONFLICT` when it is another command's. */
   #knownRun(id: string, parsed: ParsedCommand): Run | undefined {
-    const known = this.#core.byId.get(id)
-    const checking = [...this.#checking].find(([run]) => run.id === id)
-    const run = known?.run ?? checking?.[0]
+    const run = findRun(this.#core, id) ?? this.findChecking(id)
     if (run === undefined) return undefined
-    const body = known?.body ?? checking?.[1].parsed.body
+    const entry = this.#core.entryOf(run)
+    const body = entry?.details?.given ?? entry?.body ?? this.#checking.get(run)?.parsed.body
     if (run.commandType !== parsed.type || !sameBody(parsed, body)) {
       throw new LaneError('CONFLICT', `The id '${id}' belongs to another command`, { fields: { id } })
     }
@@ -145,27 +196,27 @@ export class Admission {
     const { type, body } = parsed
     const now = core.turnTime()
     const seq = core.nextSeq()
-    const { dueAt, priority } = checked
-    const isDelayed = dueAt !== undefined
-    const run =
-      early ?? createRun(checked.id ?? core.newId(seq), lane.id, type, isDelayed ? 'delayed' : 'pending', this.#shared)
-    run.state = isDelayed ? 'delayed' : 'pending'
-    const policy = policyOf(lane, checked)
-    const entry = new Entry(run, lane, body, 0, priority, policy, now)
-    this.#attach(entry, checked, origin)
+    const { dueAt, priority, signal } = checked
+    const state = dueAt === undefined ? 'pending' : 'delayed'
+    const run = early ?? createRun(checked.id ?? core.newId(seq), lane.id, type, state, this.#shared)
+    run.state = state
+    const entry = new Entry(run, lane, body, 0, priority, policyOf(lane, checked), now)
     entry.more.seq = seq
+    this.#attach(entry, checked, origin)
+    if (signal !== undefined && !signal.aborted) this.#watch(entry, signal)
     core.list(entry)
     core.unsettled++
-    entry.place = isDelayed
-      ? lane.backlog.reserve(priority, lane.limits.attempt, now, seq)
-      : lane.backlog.push(run, body, priority, lane.limits.attempt, now, seq)
-    if (isDelayed) this.#outcomes.delayUntil(entry, dueAt)
-    this.#announce(run)
-    if (isDelayed) this.#announceDelay(run, dueAt - now)
-    else core.backlogGrew(lane)
-    if (checked.signal !== undefined && !isFinal(run.state)) this.#watch(entry, checked.signal)
-    const parentRun = origin?.parent?.run
-    if (parentRun?.state === 'cancelled' && !checked.detached) this.#outcomes.cancel(entry, 'its parent was cancelled')
+    if (dueAt === undefined) entry.place = lane.backlog.push(run, body, priority, lane.limits.attempt, now, seq)
+    else {
+      entry.place = lane.backlog.reserve(priority, lane.limits.attempt, now, seq)
+      this.#outcomes.delayUntil(entry, dueAt)
+    }
+    if (core.events.hasSubscribers) this.#announce(run)
+    if (dueAt === undefined) core.backlogGrew(lane)
+    else this.#announceDelay(run, dueAt - now)
+    if (signal?.aborted === true) this.#outcomes.cancel(entry, signal.reason)
+    const isOrphan = origin?.parent?.run.state === 'cancelled' && !checked.detached
+    if (isOrphan) this.#outcomes.cancel(entry, 'its parent was cancelled')
     return run
   }
 
@@ -181,51 +232,62 @@ export class Admission {
   }
 
   /** The schema takes its time: the run is there at once, the command is accepted when its payload is. */
-  #admitLater(
-    lane: LaneState,
-    parsed: ParsedCommand,
-    valid: Promise<unknown>,
-    what: string,
-    checked: CheckedOptions,
-    origin: Origin | undefined,
-  ): Run {
+  #admitLater(run: Run, parsed: ParsedCommand, valid: Promise<unknown>, admit: (body: unknown) => void): void {
     const core = this.#core
-    const run = createRun(checked.id ?? core.newId(core.nextSeq()), lane.id, parsed.type, 'pending', this.#shared)
-    const settle = run.inner as (value: unknown) => void
-    const checking: Checking = { parsed, cancelled: undefined }
-    this.#checking.set(run, checking)
-    core.unsettled++
-    const done = (): void => {
+    const settle = run.inner as Settle
+    let isOpen = true
+    const end = (): void => {
+      isOpen = false
       this.#checking.delete(run)
       core.unsettled--
       core.askForPass()
     }
-    const admit = (body: unknown): void => {
-      done()
-      if (core.isShuttingDown) throw shuttingDown()
-      this.#admit(lane, { ...parsed, body }, checked, origin, run)
-      if (checking.cancelled !== undefined) this.#outcomes.cancel(run.inner as Entry, checking.cancelled.reason)
-    }
-    run.accepted = valid
-      .catch((error: unknown) => {
-        done()
-        throw isLaneError(error) ? error : schemaFault(what, error)
-      })
-      .then(admit)
-    run.accepted.catch((error: LaneError) => {
-      run.state = 'failed'
-      this.#announceRefusal(run, error)
-      rejectRun(run, settle, error)
+    core.unsettled++
+    run.accepted = new Promise<void>((resolve, reject) => {
+      const fail = (error: LaneError): void => {
+        this.#refused(run, settle, error)
+        reject(error)
+      }
+      const refuse = (error: LaneError): void => {
+        if (!isOpen) return
+        end()
+        fail(error)
+      }
+      const accept = (body: unknown): void => {
+        if (!isOpen) return
+        end()
+        try {
+          if (core.isShuttingDown) throw shuttingDown()
+          admit(body)
+          resolve()
+        } catch (error) {
+          fail(isLaneError(error) ? error : unreadable(error))
+        }
+      }
+      this.#checking.set(run, { parsed, refuse })
+      valid.then(accept, refuse)
     })
-    return run
+    run.accepted.catch(() => {}) // whoever waits for the run hears of it
+  }
+
+  /** Ends the run of a submit that was not accepted. */
+  #refused(run: Run, settle: Settle, error: LaneError): void {
+    transition(run, error.code === 'COMMAND_CANCELLED' ? 'cancelled' : 'failed')
+    if (this.#core.events.hasSubscribers) {
+      const payload = { lane_id: run.laneId, command_id: run.id, code: error.code, error: error.message }
+      this.#core.emit('queue.command.rejected', payload)
+    }
+    rejectRun(run, settle, error)
   }
 
   #attach(entry: Entry, checked: CheckedOptions, origin: Origin | undefined): void {
-    if (checked.metadata !== undefined) entry.more.metadata = checked.metadata
-    if (origin?.redrivenFrom !== undefined) entry.more.redrivenFrom = origin.redrivenFrom
+    const { more } = entry
+    more.own = checked.own
+    more.metadata = checked.metadata
+    more.redrivenFrom = origin?.redrivenFrom
     const parent = origin?.parent
     if (parent === undefined || checked.detached || isFinal(parent.run.state)) return
-    entry.more.parent = parent
+    more.parent = parent
     parent.more.children ??= new Set()
     parent.more.children.add(entry)
   }
@@ -237,7 +299,6 @@ export class Admission {
   }
 
   #watch(entry: Entry, signal: AbortSignal): void {
-    if (signal.aborted) return void this.#outcomes.cancel(entry, signal.reason)
     const cancel = (): void => void this.#outcomes.cancel(entry, signal.reason)
     entry.more.unwatch = this.#signals.watch(signal, cancel)
   }
@@ -254,14 +315,7 @@ export class Admission {
   }
 
   #announce(run: Run): void {
-    if (!this.#core.events.hasSubscribers) return
     this.#core.emit('queue.command.submitted', { lane_id: run.laneId, command_id: run.id })
-  }
-
-  #announceRefusal(run: Run, error: LaneError): void {
-    if (!this.#core.events.hasSubscribers) return
-    const payload = { lane_id: run.laneId, command_id: run.id, code: error.code, error: error.message }
-    this.#core.emit('queue.command.rejected', payload)
   }
 }
 
@@ -284,6 +338,16 @@ function readPlain(command: unknown): boolean {
     return false
   }
 }
+
+/** What is not an error of ours came from the command's own accessors. */
+const unreadable = (cause: unknown): LaneError =>
+  new LaneError('PAYLOAD_INVALID', `The command could not be read: ${errorText(cause)}`, { cause })
+
+/** Only a definition has defaults; other options are checked as they came. */
+const withDefaults = (options: SubmitOptions = {}, defaults: SubmitOptions | undefined): SubmitOptions =>
+  defaults === undefined ? options : { ...defaults, ...options }
+
+const schemaError = (what: string, error: unknown): LaneError => (isLaneError(error) ? error : schemaFault(what, error))
 
 const shuttingDown = (): LaneError =>
   new LaneError('SHUTTING_DOWN', 'Queue is shutting down, not accepting new commands')

@@ -109,10 +109,10 @@ export class Attempts implements SlotOwner, BodyStopper {
     slot.grace = core.alarms.set(core.clock.now() + graceMs, () => this.#abandon(slot, graceMs))
   }
 
-  /** Gives up every zombie now: the queue closes and waits no longer. */
-  abandonAll(): void {
+  /** Gives up every zombie now: the queue closes, and has waited for `waitedMs`. */
+  abandonAll(waitedMs: number): void {
     for (const lane of this.#core.lanes.values()) {
-      for (const slot of lane.zombies) this.#abandon(slot, lane.limits.attempt.zombieGraceMs)
+      for (const slot of lane.zombies) this.#abandon(slot, waitedMs)
     }
   }
 
@@ -192,7 +192,6 @@ export class Attempts implements SlotOwner, BodyStopper {
     core.askForPass()
     if (isReusable && this.#pool.length < POOL_SIZE) this.#pool.push(slot)
     else this.#dropSlot(slot)
-    if (entry.details?.onFree !== undefined) onFree(entry.details)
   }
 
   #newSlot(): Slot {
@@ -221,15 +220,9 @@ export class Attempts implements SlotOwner, BodyStopper {
     } else this.#endAttempt(slot, lane)
     this.#lending.giveBack(slot, lane)
     slot.waiting = 0
+    slot.onReturned.length = 0
     slot.isPlain = true
   }
-}
-
-/** Tells who waits for the places of a body that has ended. */
-function onFree(details: { onFree: (() => void) | undefined }): void {
-  const tell = details.onFree
-  details.onFree = undefined
-  tell?.()
 }
 
 function isThenable(value: unknown): boolean {

@@ -13,7 +13,7 @@ import { QueueManager } from './manager.js'
 /** Builds a queue fluently: `await new QueueManagerBuilder().withDefaultLanes().withDlq(100).build()`. */
 export class QueueManagerBuilder<L extends string = never> {
   readonly #emitter: EventEmitter | undefined
-  readonly #lanes: Record<string, LaneDefinition> = {}
+  readonly #lanes = new Map<string, LaneDefinition>()
   #deadLetters: DeadLetterQueue | undefined
 
   /** Events go to `emitter` when one is given; the queue makes its own otherwise. */
@@ -23,13 +23,13 @@ export class QueueManagerBuilder<L extends string = never> {
 
   /** The six built-in lanes. */
   withDefaultLanes(): QueueManagerBuilder<L | BuiltInLaneId> {
-    Object.assign(this.#lanes, defaultLanes())
+    for (const [id, lane] of Object.entries(defaultLanes())) this.#lanes.set(id, lane)
     return this as unknown as QueueManagerBuilder<L | BuiltInLaneId>
   }
 
   /** A lane; one with an id that exists replaces it. */
   withLane<Id extends string>(id: Id, config: LaneOptions, priority: number): QueueManagerBuilder<L | Id> {
-    this.#lanes[id] = Object.assign(changedOptions(config, {}), { priority })
+    this.#lanes.set(id, Object.assign(changedOptions(config, {}), { priority }))
     return this as unknown as QueueManagerBuilder<L | Id>
   }
 
@@ -42,7 +42,7 @@ export class QueueManagerBuilder<L extends string = never> {
   /** The queue. Rejects with `CONFIG_INVALID` when an option is wrong. */
   async build(): Promise<QueueManager<L>> {
     return new QueueManager<L>({
-      lanes: this.#lanes as Record<L, LaneDefinition>,
+      lanes: Object.fromEntries(this.#lanes) as Record<L, LaneDefinition>,
       deadLetters: this.#deadLetters,
       events: this.#emitter,
     })

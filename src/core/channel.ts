@@ -51,6 +51,11 @@ export class Channel<T> {
     return item
   }
 
+  /** The next item, left in the line. */
+  peek(): T | undefined {
+    return this.#size === 0 ? undefined : this.#items[this.#head]
+  }
+
   get size(): number {
     return this.#size
   }
@@ -88,5 +93,6 @@ export class Channel<T> {
     this.#items = []
     this.#head = 0
     this.#size = 0
+    this.#dropped = 0
   }
 }

@@ -5,7 +5,8 @@ import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import { instantText } from './clock.js'
 import type { Lending } from './lending.js'
-import type { Run } from './run.js'
+import type { CommandRun, Run } from './run.js'
+import type { Slot } from './slot.js'
 import type { SubmitOptions } from './submit-options.js'
 
 /** Log lines that are kept per command. */
@@ -49,7 +50,7 @@ export class Children implements ContextHost {
       ...this.#reads,
       submit: submit as ChildQueue['submit'],
       submitBatch: (laneId, commands, options) =>
-        submitEach(commands, options, (one, own) => submit(laneId, one, own)) as never,
+        this.#admission.submitBatch(laneId, commands, options, { parent }) as CommandRun[],
     }
   }
 
@@ -57,39 +58,24 @@ export class Children implements ContextHost {
     const { slot, context } = parent
     const run = this.#admission.submit(...child, { parent })
     await run.accepted
-    const entry = run.inner as Entry
     // An attempt that has ended waits for nobody: what it would lend is another attempt's.
     if (!isLive || slot === undefined || slot.zombie || parent.context !== context) return run
     slot.waiting++
-    this.#lending.add(entry)
+    slot.isPlain = false
+    this.#lending.add(run.inner as Entry, parent)
     this.#core.askForPass()
     try {
       return await run
     } finally {
-      await placesReturned(entry)
-      if (parent.context === context) slot.waiting--
+      if (parent.context === context) {
+        slot.waiting--
+        await placesReturned(slot)
+      }
     }
   }
 }
 
-/** A child that was answered early may still run in its parent's places: the parent goes on when they are its own again. */
-function placesReturned(child: Entry): Promise<void> | undefined {
-  const { slot } = child
-  if (slot === undefined || (slot.laneFrom === undefined && slot.capFrom === undefined)) return undefined
-  return new Promise((resolve) => {
-    child.more.onFree = resolve
-  })
-}
-
-/** Submits each item of a batch, with its own options if it brings some. */
-export function submitEach(
-  commands: readonly unknown[],
-  options: SubmitOptions | undefined,
-  submit: (command: unknown, options: SubmitOptions | undefined) => Run,
-): Run[] {
-  return commands.map((item) =>
-    Array.isArray(item)
-      ? submit(item[0], options === undefined ? item[1] : { ...options, ...item[1] })
-      : submit(item, options),
-  )
+/** A child may still run in its parent's places, its own body or another's: the parent goes on when they are its own again. */
+function placesReturned(slot: Slot): Promise<void> | undefined {
+  return slot.isLent ? new Promise((resolve) => slot.onReturned.push(resolve)) : undefined
 }

@@ -69,6 +69,7 @@ export function instantText(wallMs: number): string {
 }
 
 /** Reads an instant given as a Date, Unix milliseconds or RFC 3339 text; NaN when it is none of them. */
-export function instantMs(value: Date | number | string): number {
-  return typeof value === 'number' ? value : new Date(value).getTime()
+export function instantMs(value: unknown): number {
+  if (typeof value === 'number') return value
+  return typeof value === 'string' || value instanceof Date ? new Date(value).getTime() : Number.NaN
 }

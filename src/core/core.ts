@@ -12,7 +12,7 @@ import type { PayloadSchema } from './definition.js'
 import type { CommandContext } from './context.js'
 import type { DeadLetterQueue } from './dead-letters.js'
 import type { Entry } from './entry.js'
-import { errorText, LaneError } from './errors.js'
+import { errorText, LaneError, show } from './errors.js'
 import type { EventEmitter } from './event-stream.js'
 import type { EventKey, EventPayloads } from './events.js'
 import type { LaneState } from './lane.js'
@@ -226,4 +226,6 @@ export class QueueCore {
 }
 
 export const laneNotFound = (id: unknown): LaneError =>
-  new LaneError('LANE_NOT_FOUND', `Lane not found: ${String(id)}`, { fields: { laneId: id } })
+  new LaneError('LANE_NOT_FOUND', `Lane not found: ${typeof id === 'string' ? id : show(id)}`, {
+    fields: { laneId: id },
+  })

@@ -3,7 +3,7 @@
  * new one is stored.
  */
 import type { AnyCommand } from './command.js'
-import type { AttemptFailure } from './entry.js'
+import type { AttemptFailure, OwnOptions } from './entry.js'
 import { type ErrorRecord, LaneError, show } from './errors.js'
 import { checkInteger, checkObject, refuseUnknown } from './options.js'
 import type { CommandRun } from './run.js'
@@ -29,7 +29,7 @@ export type DeadLetter = {
 }
 
 /** What is needed to submit a letter's command again: not data, so not in the letter. */
-export type Redrivable = { readonly command: AnyCommand; readonly priority: number }
+export type Redrivable = { readonly command: AnyCommand; readonly options: OwnOptions }
 
 /** A bounded ring of dead letters. Several queues may share one. */
 export class DeadLetterQueue {
@@ -100,7 +100,7 @@ export class DeadLetterQueue {
   /** @internal How to submit a letter's command again. */
   redrivable(letter: DeadLetter): Redrivable {
     const { commandType: type, payload } = letter
-    return this.#letters.get(letter) ?? { command: { type, payload }, priority: 1000 }
+    return this.#letters.get(letter) ?? { command: { type, payload }, options: {} }
   }
 }
 

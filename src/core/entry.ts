@@ -10,9 +10,13 @@ import type { AttemptPolicy } from './lane-config.js'
 import type { ProgressReader } from './progress.js'
 import type { Run, Settle } from './run.js'
 import type { Slot } from './slot.js'
+import type { SubmitOptions } from './submit-options.js'
 
 /** One failed attempt, as dead letters and records show it. */
 export type AttemptFailure = { readonly attempt: number; readonly error: string; readonly at: string }
+
+/** Submit options that a command keeps when it is submitted again. */
+export type OwnOptions = Pick<SubmitOptions, 'priority' | 'timeoutMs' | 'retry'>
 
 /** What only some commands have: those with options, a failure, a delay, children, or somebody who listens. */
 export class EntryDetails {
@@ -42,8 +46,10 @@ export class EntryDetails {
   logs: LogLine[] | undefined
   readers: Set<ProgressReader> | undefined
   lastProgress: unknown
-  /** Called once when the body of the running attempt has ended and its slot is free. */
-  onFree: (() => void) | undefined
+  /** What the submitter gave, where a schema made the payload from it: a second submit of the id is compared with it. */
+  given: unknown
+  /** Options of its own that a redrive has to keep. */
+  own: OwnOptions | undefined
 
   constructor(entry: Entry) {
     this.entry = entry

@@ -5,6 +5,8 @@
  */
 
 const BRAND = Symbol.for('@a3s-lab/lane.error')
+/** Marks a handler's error that carries advice, in whichever copy of the package it was made. */
+const ADVICE = Symbol.for('@a3s-lab/lane.advice')
 
 /** All codes of `LaneError`, each with what happened. Retryable ones may succeed when the same call is made again. */
 export const ERROR_CODES = {
@@ -73,6 +75,14 @@ export function isError(value: unknown): value is Error {
 /** Thrown by a handler: this failure is final, whatever the retry policy says. */
 export class UnrecoverableError extends Error {
   override readonly name: string = 'UnrecoverableError'
+  readonly [ADVICE]: Advice = 'unrecoverable'
+}
+
+type Advice = 'unrecoverable' | 'retry-after'
+
+/** The advice of a handler's error. Throws what the error's traps throw. */
+export function adviceOf(error: unknown): Advice | undefined {
+  return typeof error === 'object' && error !== null ? (error as { [ADVICE]?: Advice })[ADVICE] : undefined
 }
 
 /**
@@ -81,6 +91,7 @@ export class UnrecoverableError extends Error {
  */
 export class RetryAfterError extends Error {
   override readonly name: string = 'RetryAfterError'
+  readonly [ADVICE]: Advice = 'retry-after'
   /** Milliseconds until the command runs again. */
   readonly delayMs: number
   readonly scope: 'command'

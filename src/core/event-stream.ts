@@ -30,7 +30,6 @@ type Notice = { readonly key: EventKey; readonly payload: unknown; readonly at: 
 export class EventStream implements AsyncIterableIterator<LaneEvent> {
   readonly #channel: Channel<Notice>
   readonly #onEnd: (stream: EventStream) => void
-  #lastAt = 0
 
   /** @internal Streams come from `subscribe`. */
   constructor(capacity: number, onEnd: (stream: EventStream) => void) {
@@ -52,10 +51,10 @@ export class EventStream implements AsyncIterableIterator<LaneEvent> {
   /** The next event; waits for it. Undefined when the queue has finished shutting down, or after `close`. */
   async recv(options: { readonly signal?: AbortSignal } = {}): Promise<LaneEvent | undefined> {
     const dropped = this.#channel.takeDropped()
-    if (dropped > 0) return eventOf({ key: 'events.dropped', payload: { count: dropped }, at: this.#lastAt })
+    const next = this.#channel.peek()
+    if (dropped > 0) return eventOf({ key: 'events.dropped', payload: { count: dropped }, at: next?.at ?? 0 })
     const notice = this.#channel.poll() ?? (await this.#channel.wait(options.signal))
     if (notice === undefined) return undefined
-    this.#lastAt = notice.at
     return eventOf(notice)
   }
 
@@ -101,6 +100,7 @@ export class EventEmitter {
   hasSubscribers = false
   #subscribers: readonly Subscriber[] = []
   #onFilterFault: (error: unknown) => void = () => {}
+  readonly #ended = new WeakSet<object>()
 
   constructor(capacity = EVENT_CAPACITY) {
     checkInteger('EventEmitter capacity', capacity, 1)
@@ -140,8 +140,9 @@ export class EventEmitter {
     }
   }
 
-  /** @internal Ends the subscriptions of an owner. */
+  /** @internal Ends the subscriptions of an owner, later ones at once. */
   end(of: object): void {
+    this.#ended.add(of)
     for (const { stream, owner } of this.#subscribers) if (owner === of) stream.end()
   }
 
@@ -173,7 +174,7 @@ export class EventEmitter {
     })
     this.#subscribers = [...this.#subscribers, { stream, filter, owner }]
     this.hasSubscribers = true
-    if (signal?.aborted === true) stream.close()
+    if (signal?.aborted === true || (owner !== undefined && this.#ended.has(owner))) stream.close()
     else signal?.addEventListener('abort', close, { once: true })
     return stream
   }

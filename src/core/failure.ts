@@ -1,5 +1,5 @@
 /** What a failed attempt means: whether it may be retried, and whether it counts as a timeout. */
-import { isLaneError, RetryAfterError, UnrecoverableError } from './errors.js'
+import { adviceOf, isLaneError, type RetryAfterError } from './errors.js'
 
 export type Failure =
   | { readonly kind: 'retryable'; readonly timedOut: boolean }
@@ -16,8 +16,9 @@ const FINAL: Failure = { kind: 'final' }
  */
 export function classify(error: unknown): Failure {
   try {
-    if (error instanceof RetryAfterError) return { kind: 'deferred', delayMs: error.delayMs }
-    if (error instanceof UnrecoverableError) return FINAL
+    const advice = adviceOf(error)
+    if (advice === 'unrecoverable') return FINAL
+    if (advice === 'retry-after') return { kind: 'deferred', delayMs: (error as RetryAfterError).delayMs }
     if (isLaneError(error)) return error.code === 'COMMAND_TIMEOUT' ? TIMED_OUT : ORDINARY
     return error instanceof Error && error.name === 'TimeoutError' ? TIMED_OUT : ORDINARY
   } catch {

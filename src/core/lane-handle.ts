@@ -1,5 +1,6 @@
 /** One lane, as `queue.lane(id)` gives it to look at and to steer. */
 import type { QueueCore } from './core.js'
+import type { Entry } from './entry.js'
 import type { LaneState, LaneStatus } from './lane.js'
 import { changedOptions, type LaneDefinition, laneLimits, lanePriority } from './lane-config.js'
 import { checkObject } from './options.js'
@@ -66,15 +67,23 @@ export class LaneHandle {
 
   /** Cancels every command of the lane, waiting and running; gives their number. */
   cancelAll(reason?: unknown): number {
-    const running = this.#core.runningIn(this.#lane).filter((entry) => this.#outcomes.cancel(entry, reason))
-    return running.length + this.clear(reason)
+    const cancelled: Entry[] = []
+    for (const entry of this.#core.runningIn(this.#lane)) this.#outcomes.cancel(entry, reason, cancelled)
+    this.#outcomes.cancelWaiting(this.#lane, reason, cancelled)
+    return this.#count(cancelled)
   }
 
   /** Cancels the commands that wait, delayed ones too; gives their number. */
   clear(reason: unknown = 'the lane was cleared'): number {
-    const count = this.#outcomes.cancelWaiting(this.#lane, reason)
+    const cancelled: Entry[] = []
+    this.#outcomes.cancelWaiting(this.#lane, reason, cancelled)
+    return this.#count(cancelled)
+  }
+
+  /** Children of other lanes fall with their parents, but are not this lane's. */
+  #count(cancelled: readonly Entry[]): number {
     this.#core.askForPass()
-    return count
+    return cancelled.filter((entry) => entry.lane === this.#lane).length
   }
 
   #setPaused(paused: boolean): void {

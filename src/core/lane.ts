@@ -41,8 +41,9 @@ export class LaneState {
   paused = false
   underPressure = false
 
-  /** Kept by the scheduler: reserved slots that nobody else may use, and the ranks that the lane can have. */
+  /** Kept by the scheduler: reserved slots that nobody else may use, the lane's order, and the ranks that it can have. */
   keptBack = 0
+  order = -1
   rankBelowReserve = 0
   rankServed = 0
   /** Kept by the scheduler: the lane's place among those that can start something; -1 when it cannot. */

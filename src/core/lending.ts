@@ -21,23 +21,23 @@ type StartWith = (entry: Entry, loan: Loan) => void
 
 export class Lending {
   readonly #core: QueueCore
-  /** Commands of `ctx.run` that have no outcome yet. */
-  readonly #children = new Set<Entry>()
+  /** Commands of `ctx.run` that have no outcome yet, and who waits for each. */
+  readonly #waiters = new Map<Entry, Entry>()
 
   constructor(core: QueueCore) {
     this.#core = core
   }
 
-  /** A command whose parent waits for it. */
-  add(entry: Entry): void {
-    this.#children.add(entry)
+  /** `waiter` waits for the command: it may run in the waiter's places. */
+  add(entry: Entry, waiter: Entry): void {
+    this.#waiters.set(entry, waiter)
   }
 
   /** Starts the children that wait and can use the places of waiting ancestors. */
   serve(startWith: StartWith): void {
-    for (const entry of this.#children) {
+    for (const entry of this.#waiters.keys()) {
       const { run, lane } = entry
-      if (isFinal(run.state)) this.#children.delete(entry)
+      if (isFinal(run.state)) this.#waiters.delete(entry)
       if (run.state !== 'pending' || lane.paused) continue
       const loan = this.#loanFor(entry)
       if (loan === undefined) continue
@@ -73,6 +73,13 @@ export class Lending {
     slot.laneTo = undefined
     slot.capFrom = undefined
     slot.capTo = undefined
+    tellReturned(laneFrom)
+    if (capFrom !== laneFrom) tellReturned(capFrom)
+  }
+
+  /** Who waits for a command, or whose child it is. */
+  #above(entry: Entry): Entry | undefined {
+    return this.#waiters.get(entry) ?? entry.details?.parent
   }
 
   /** What a child can borrow; undefined when that is nothing, or not enough to start. */
@@ -81,18 +88,24 @@ export class Lending {
     const { lane } = entry
     let lanePlace: Slot | undefined
     let capPlace: Slot | undefined
-    for (let parent = entry.details?.parent; parent !== undefined; parent = parent.details?.parent) {
+    for (let parent = this.#waiters.get(entry); parent !== undefined; parent = this.#above(parent)) {
       const { slot } = parent
       if (slot === undefined || slot.zombie || slot.waiting === 0) continue
       if (parent.lane === lane && slot.laneTo === undefined) lanePlace ??= slot
       if (scheduler.hasCap && slot.capTo === undefined) capPlace ??= slot
     }
     if (lanePlace === undefined && (capPlace === undefined || !lane.hasRoom)) return undefined
-    return capPlace === undefined && scheduler.free <= 0 ? undefined : { lanePlace, capPlace }
+    return capPlace === undefined && !scheduler.hasFreePlaceFor(lane) ? undefined : { lanePlace, capPlace }
   }
 }
 
 function lender(slot: Slot): Slot {
   slot.isPlain = false
   return slot
+}
+
+/** Tells those who wait until a lender has its places back. */
+function tellReturned(slot: Slot | undefined): void {
+  if (slot === undefined || slot.isLent) return
+  for (const tell of slot.onReturned.splice(0)) tell()
 }

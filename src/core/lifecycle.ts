@@ -62,7 +62,7 @@ export class Lifecycle {
       ...(unsettled.length > 0 ? [`unsettled: ${names(unsettled)}`] : []),
       ...(zombies.length > 0 ? [`still holding a slot: ${names(zombies)}`] : []),
     ]
-    const message = `Drain timed out after ${formatDuration(timeoutMs)}; ${parts.join('; ')}`
+    const message = `Command timed out after ${formatDuration(timeoutMs)} while draining; ${parts.join('; ')}`
     throw new LaneError('DRAIN_TIMEOUT', message, { fields: { timeoutMs, unsettled, zombies } })
   }
 
@@ -77,13 +77,14 @@ export class Lifecycle {
     const reason = 'the queue was closed'
     this.shutdown()
     core.stopped = true
+    this.#admission.refuseChecking()
     for (const lane of core.lanes.values()) this.#outcomes.cancelWaiting(lane, reason)
     core.askForPass()
     if (!(await this.#becomesQuiet(timeoutMs, undefined))) {
       for (const lane of core.lanes.values()) {
         for (const entry of this.#core.runningIn(lane)) this.#outcomes.cancel(entry, reason)
       }
-      this.#attempts.abandonAll()
+      this.#attempts.abandonAll(timeoutMs)
     }
     this.#complete()
   }

@@ -4,7 +4,7 @@
  */
 import { Admission } from './admission.js'
 import { Attempts } from './attempts.js'
-import { Children, submitEach } from './children.js'
+import { Children } from './children.js'
 import { type Clock, systemClock } from './clock.js'
 import type { Command, FunctionCommand, TypedCommand } from './command.js'
 import type { CommandContext } from './context.js'
@@ -107,11 +107,10 @@ export class QueueManager<L extends string = string> {
     this.#lifecycle = new Lifecycle(core, outcomes, attempts, this.#admission)
     this.deadLetters = new DeadLetters(core.deadLetters, {
       refused: (error) => this.#admission.refuse('', '', error) as CommandRun,
-      resubmit: (letter, { command, priority }) => {
-        const submitOptions = { priority, ...(letter.metadata === undefined ? {} : { metadata: letter.metadata }) }
+      resubmit: (letter, { command, options }) => {
         const origin = { redrivenFrom: letter.commandId }
-        const run = this.#admission.submit(letter.laneId, command, submitOptions, origin)
-        if (typeof run.inner === 'function') return run as CommandRun
+        const run = this.#admission.submit(letter.laneId, command, { ...options, metadata: letter.metadata }, origin)
+        if (typeof run.inner === 'function') return run as CommandRun // it was refused: the letter stays
         core.deadLetters?.remove(letter)
         const payload = { lane_id: letter.laneId, command_id: letter.commandId, redriven_as: run.id }
         if (core.events.hasSubscribers) core.emit('queue.dead_letter.redriven', payload)
@@ -168,8 +167,7 @@ export class QueueManager<L extends string = string> {
     options?: SubmitOptions,
   ): { -readonly [K in keyof C]: CommandRun<BatchResult<C[K]>> } {
     if (!Array.isArray(commands)) throw configInvalid('submitBatch commands', 'an array', commands)
-    const runs = submitEach(commands, options, (one, own) => this.#admission.submit(laneId, one, own))
-    return runs as never
+    return this.#admission.submitBatch(laneId, commands, options) as never
   }
 
   /** A lane to look at and to steer. Throws `LANE_NOT_FOUND`. */
@@ -189,7 +187,7 @@ export class QueueManager<L extends string = string> {
 
   /** Cancels a command by its id; false when there is none or it has its outcome. */
   cancel(commandId: string, reason?: unknown): boolean {
-    const run = findRun(this.#core, commandId)
+    const run = findRun(this.#core, commandId) ?? this.#admission.findChecking(commandId)
     return run?.cancel(reason) ?? false
   }
 

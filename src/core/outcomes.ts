@@ -70,36 +70,38 @@ export class Outcomes {
     this.#failed(entry, error, error.code)
   }
 
-  /** Cancels a command and all that belongs to it; false when it has its outcome already. */
-  cancel(entry: Entry, reason: unknown): boolean {
-    const core = this.#core
-    const { run, lane } = entry
-    if (isFinal(run.state)) return false
+  /**
+   * Cancels a command and all that belongs to it; false when it has its outcome already. `cancelled` collects every command
+   * that was cancelled by it.
+   */
+  cancel(entry: Entry, reason: unknown, cancelled: Entry[] = []): boolean {
+    const { run, lane, context } = entry
+    const { state } = run
+    if (isFinal(state)) return false
     const error = cancelledError(reason)
-    const { context } = entry
-    if (run.state === 'pending') this.#takeOutOfBacklog(entry)
-    else if (run.state === 'delayed') this.#takeOutOfDelayed(entry)
+    if (state === 'pending') this.#takeOutOfBacklog(entry)
+    else if (state === 'delayed') this.#takeOutOfDelayed(entry)
     else this.stopper.orphan(entry)
-    this.#cancelled(entry, error)
-    core.scheduler.update(lane)
-    core.askForPass()
+    cancelled.push(entry)
+    this.#cancelled(entry, error, cancelled)
+    this.#core.backlogShrank(lane)
+    this.#core.askForPass()
     context?.abort(error)
-    this.#cancelChildren(entry, reason)
     return true
   }
 
-  /** Cancels everything that waits in a lane; gives the number of commands. */
-  cancelWaiting(lane: LaneState, reason: unknown): number {
-    const core = this.#core
-    let count = 0
-    for (let entry = lane.backlog.take(); entry !== undefined; entry = lane.backlog.take()) {
-      core.backlogShrank(lane)
-      this.#cancelled(entry, cancelledError(reason))
-      this.#cancelChildren(entry, reason)
-      count++
+  /** Cancels everything that waits in a lane now. */
+  cancelWaiting(lane: LaneState, reason: unknown, cancelled: Entry[] = []): void {
+    const delayed = [...lane.delayed]
+    // A listener may submit while it is told: what comes later is not meant.
+    for (let left = lane.backlog.size; left > 0; left--) {
+      const entry = lane.backlog.take()
+      if (entry === undefined) break
+      cancelled.push(entry)
+      this.#cancelled(entry, cancelledError(reason), cancelled)
+      this.#core.backlogShrank(lane)
     }
-    for (const entry of [...lane.delayed]) if (this.cancel(entry, reason)) count++
-    return count
+    for (const entry of delayed) this.cancel(entry, reason, cancelled)
   }
 
   /** The delay of a command is over. One whose earlier body still runs waits for that to end. */
@@ -120,10 +122,6 @@ export class Outcomes {
     lane.delayed.add(entry)
     this.#core.list(entry)
     entry.more.alarm = this.#core.alarms.set(at, () => this.due(entry))
-  }
-
-  #cancelChildren(entry: Entry, reason: unknown): void {
-    for (const child of [...(entry.details?.children ?? [])]) this.cancel(child, reason)
   }
 
   #toPending(entry: Entry): void {
@@ -187,9 +185,10 @@ export class Outcomes {
     rejectRun(run, settle, isOurs ? error : new LaneError(code, text, { cause: error }))
   }
 
-  #cancelled(entry: Entry, error: LaneError & { readonly reason?: unknown }): void {
+  /** Ends a command as cancelled, and its children with it. */
+  #cancelled(entry: Entry, error: CancelledError, cancelled?: Entry[]): void {
     const core = this.#core
-    const { run, settle } = entry
+    const { run, settle, details } = entry
     entry.more.error = errorRecord(error)
     transition(run, 'cancelled')
     this.#settled(entry)
@@ -198,6 +197,7 @@ export class Outcomes {
       core.emit('queue.command.cancelled', payload)
     }
     rejectRun(run, settle, error)
+    for (const child of [...(details?.children ?? [])]) this.cancel(child, error.reason, cancelled)
   }
 
   /** What every final state has in common. */
@@ -231,7 +231,7 @@ export class Outcomes {
       ...(details?.metadata === undefined ? {} : { metadata: details.metadata }),
       ...(details?.redrivenFrom === undefined ? {} : { redrivenFrom: details.redrivenFrom }),
     }
-    core.deadLetters?.keep(letter, { command: commandOf(run.commandType, body), priority: entry.priority })
+    core.deadLetters?.keep(letter, { command: commandOf(run.commandType, body), options: details?.own ?? {} })
     if (!core.events.hasSubscribers) return
     const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
     core.emit('queue.command.dead_lettered', payload)
@@ -247,7 +247,6 @@ export class Outcomes {
   #takeOutOfBacklog(entry: Entry): void {
     const { lane, run } = entry
     if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, this.#core.seqOfEntry(entry))
-    this.#core.backlogShrank(lane)
   }
 
   #takeOutOfDelayed(entry: Entry): void {
@@ -257,8 +256,11 @@ export class Outcomes {
   }
 }
 
+/** The error of a cancelled command; `reason` is what the canceller gave. */
+type CancelledError = LaneError & { readonly reason?: unknown }
+
 /** The error of a cancelled command. A reason that is an error becomes its cause. */
-export function cancelledError(reason: unknown): LaneError & { readonly reason?: unknown } {
+export function cancelledError(reason: unknown): CancelledError {
   const text = reasonText(reason)
   return new LaneError('COMMAND_CANCELLED', text === '' ? 'Command cancelled' : `Command cancelled: ${text}`, {
     ...(isError(reason) ? { cause: reason } : {}),

@@ -63,12 +63,12 @@ export function findRun(core: QueueCore, id: string): Run | undefined {
   if (seq < 0) return undefined
   const isIt = (run: Run): boolean => run.id === id
   for (const lane of core.lanes.values()) {
-    const running = core.runningIn(lane).find((entry) => core.seqOfEntry(entry) === seq)
+    const running = core.runningIn(lane).find((entry) => entry.run.id === id)
     if (running !== undefined) return running.run
     const waiting = lane.backlog.find(seq, isIt)
     if (waiting !== undefined) return waiting.run
   }
-  for (const entry of core.settled) if (core.seqOfEntry(entry) === seq) return entry.run
+  for (const entry of core.settled) if (entry.run.id === id) return entry.run
   return undefined
 }
 

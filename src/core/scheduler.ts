@@ -62,15 +62,15 @@ export class Scheduler {
   next(): LaneState | undefined {
     if (this.held >= this.#cap) return undefined
     for (let rank = this.#firstRank(0); rank >= 0; rank = this.#firstRank(rank + 1)) {
-      const start = this.#rings[rank] as LaneState
-      let lane = start
+      const first = this.#rings[rank] as LaneState
+      let lane = first
       do {
         if (this.#mayTake(lane)) {
-          this.#rings[rank] = lane.after as LaneState
+          this.#toEnd(lane, rank)
           return lane
         }
         lane = lane.after as LaneState
-      } while (lane !== start)
+      } while (lane !== first)
     }
     return undefined
   }
@@ -120,8 +120,23 @@ export class Scheduler {
     this.#enter(lane, rank)
   }
 
+  /** Whether a place under the global cap is free for the lane: not in use, and not held back for another. */
+  hasFreePlaceFor(lane: LaneState): boolean {
+    return this.held < this.#cap && this.#mayTake(lane)
+  }
+
   #mayTake(lane: LaneState): boolean {
     return this.#heldBack === 0 || this.free > this.#heldBack - Math.max(0, lane.keptBack - lane.held)
+  }
+
+  /** Its turn is over. Lanes that were passed over keep theirs. */
+  #toEnd(lane: LaneState, rank: number): void {
+    if (this.#rings[rank] === lane) {
+      this.#rings[rank] = lane.after
+      return
+    }
+    this.#leave(lane)
+    this.#enter(lane, rank)
   }
 
   #enter(lane: LaneState, rank: number): void {
@@ -167,7 +182,7 @@ export class Scheduler {
   }
 
   #reserve(reserved: ReadonlyMap<LaneState, number>): void {
-    for (const lane of this.#lanes) if (lane.rank >= 0) this.#leave(lane)
+    const inTurn = this.#takeAllOut()
     this.#heldBack = 0
     for (const lane of this.#lanes) {
       lane.reserved = reserved.get(lane) as number
@@ -178,12 +193,29 @@ export class Scheduler {
     this.#rings = ranks.map(() => undefined)
     this.#bits = new Array(Math.ceil(ranks.length / 32)).fill(0)
     const rankOf = new Map(ranks.map((order, rank) => [order, rank]))
-    for (const lane of this.#lanes) {
+    const moved: LaneState[] = []
+    for (const lane of inTurn) {
       const [below, served] = this.#orders(lane)
+      const hasMoved = lane.order !== below
+      lane.order = below
       lane.rankBelowReserve = rankOf.get(below) as number
       lane.rankServed = rankOf.get(served) as number
-      this.update(lane)
+      if (hasMoved) moved.push(lane)
+      else this.update(lane)
     }
+    // A lane that comes to new company goes to the end; the others keep their turn.
+    for (const lane of moved) this.update(lane)
+  }
+
+  /** Empties the rings. Gives all lanes, those that stood in a ring first and in their turn. */
+  #takeAllOut(): readonly LaneState[] {
+    const inTurn: LaneState[] = []
+    for (const ring of this.#rings) {
+      for (let lane = ring; lane !== undefined && !inTurn.includes(lane); lane = lane.after) inTurn.push(lane)
+    }
+    const others = this.#lanes.filter((lane) => lane.rank < 0)
+    for (const lane of inTurn) this.#leave(lane)
+    return [...inTurn, ...others]
   }
 
   /** Where a lane stands while it is below its reserved slots, and where otherwise. */

@@ -30,6 +30,8 @@ export class Slot {
   index = 0
   /** How many `ctx.run` calls of its body are under way: its places may be lent while there are any. */
   waiting = 0
+  /** Who waits until both places are the body's own again. */
+  onReturned: (() => void)[] = []
   /** Whose place in the lane it uses, and who uses its own. */
   laneFrom: Slot | undefined
   laneTo: Slot | undefined
@@ -46,5 +48,10 @@ export class Slot {
     this.onThrow = (error) => {
       if (this.entry !== undefined) owner.bodyThrew(this, error)
     }
+  }
+
+  /** Whether a place of it is with a borrower. */
+  get isLent(): boolean {
+    return this.laneTo !== undefined || this.capTo !== undefined
   }
 }

@@ -12,16 +12,22 @@ export type QueueStats = {
 }
 
 export function queueStats(core: QueueCore): QueueStats {
-  const lanes: Record<string, LaneStatus> = {}
+  const lanes: [string, LaneStatus][] = []
   let totalPending = 0
   let totalActive = 0
   let totalDelayed = 0
   for (const lane of core.lanes.values()) {
     const status = lane.status()
-    lanes[lane.id] = status
+    lanes.push([lane.id, status])
     totalPending += status.pending
     totalActive += status.active
     totalDelayed += status.delayed
   }
-  return { totalPending, totalActive, totalDelayed, deadLetterCount: core.deadLetters?.size ?? 0, lanes }
+  return {
+    totalPending,
+    totalActive,
+    totalDelayed,
+    deadLetterCount: core.deadLetters?.size ?? 0,
+    lanes: Object.fromEntries(lanes),
+  }
 }

@@ -58,6 +58,8 @@ export type CheckedOptions = {
   readonly detached: boolean
   readonly signal: AbortSignal | undefined
   readonly metadata: unknown
+  /** Those that a redrive keeps, as they were given. */
+  readonly own: Pick<SubmitOptions, 'priority' | 'timeoutMs' | 'retry'>
 }
 
 /** Checks submit options; `CONFIG_INVALID` names the first one that is wrong. */
@@ -69,9 +71,7 @@ export function checkSubmitOptions(options: SubmitOptions, clock: Clock): Checke
   if (priority !== undefined) checkInteger('submit priority', priority, 0, LOWEST_PRIORITY)
   if (timeoutMs !== undefined) checkMs('submit timeoutMs', timeoutMs, 'above 0')
   if (detached !== undefined) checkBoolean('submit detached', detached)
-  if (signal !== undefined && typeof (signal as { aborted?: unknown } | null)?.aborted !== 'boolean') {
-    throw configInvalid('submit signal', 'an AbortSignal', signal)
-  }
+  if (signal !== undefined && !isSignal(signal)) throw configInvalid('submit signal', 'an AbortSignal', signal)
   return {
     id,
     priority: priority ?? DEFAULT_PRIORITY,
@@ -81,7 +81,16 @@ export function checkSubmitOptions(options: SubmitOptions, clock: Clock): Checke
     detached: detached ?? false,
     signal,
     metadata: options.metadata,
+    own: { priority, timeoutMs, retry },
   }
+}
+
+function isSignal(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { aborted, addEventListener, removeEventListener } = value as Partial<AbortSignal>
+  return (
+    typeof aborted === 'boolean' && typeof addEventListener === 'function' && typeof removeEventListener === 'function'
+  )
 }
 
 function dueAt({ delayMs, runAt }: SubmitOptions, clock: Clock): number | undefined {

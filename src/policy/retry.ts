@@ -80,7 +80,7 @@ export class RetryPolicy implements RetryPolicyFields {
 
   /** The delay before retry `retry` (from 1), jitter left out; 0 for retry 0 and for a policy without retries. */
   delayForAttempt(retry: number): number {
-    if (retry <= 0 || this.maxRetries === 0) return 0
+    if (retry <= 0 || this.maxRetries === 0 || this.initialMs === 0) return 0
     return Math.min(Math.trunc(this.initialMs * this.factor ** (retry - 1)), this.maxMs)
   }
 

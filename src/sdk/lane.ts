@@ -69,7 +69,7 @@ export class Lane {
     if (!Array.isArray(specs))
       throw new LaneError('CONFIG_INVALID', 'Configuration error: withLanes takes an array of lanes')
     const lane: { queue: QueueManager } = Object.create(Lane.prototype)
-    lane.queue = newQueue(Object.fromEntries(specs.map((spec) => [spec.laneId, definitionOf(spec)])))
+    lane.queue = newQueue(Object.fromEntries(specs.map(definitionOf)))
     return lane as Lane
   }
 
@@ -135,12 +135,16 @@ export class Lane {
 const newQueue = (lanes: Record<string, LaneDefinition>): QueueManager =>
   new QueueManager({ lanes, events: { capacity: CALLBACK_CAPACITY } })
 
-function definitionOf(spec: LaneSpec): LaneDefinition {
-  const { priority, minConcurrency, maxConcurrency, timeoutSecs, pressureThreshold } = spec
+function definitionOf(spec: LaneSpec): [string, LaneDefinition] {
+  const { laneId, priority, minConcurrency, maxConcurrency, timeoutSecs, pressureThreshold, ...unknown } = spec
   let config = new LaneConfig(minConcurrency, maxConcurrency)
   if (timeoutSecs !== undefined) config = config.withTimeout(timeoutSecs * 1000)
   if (pressureThreshold !== undefined) config = config.withPressureThreshold(pressureThreshold)
-  return Object.assign(config, { priority })
+  if (typeof laneId !== 'string') {
+    throw new LaneError('CONFIG_INVALID', `Configuration error: laneId must be a string, got ${String(laneId)}`)
+  }
+  // What is unknown here is unknown to the queue too: it refuses it by name.
+  return [laneId, Object.assign(config, { priority }, unknown)]
 }
 
 function parseJson(text: string): unknown {

@@ -214,11 +214,13 @@ test('a grandchild keeps its place when the child between ends first', async () 
     }),
   )
   await t.clock.advance(10)
-  expect(await run).toBe('child')
+  // The child is done, but the grandchild is in its parent's places: the parent goes on when they are its own again.
+  expect(run.state).toBe('active')
   const others = [t.queue.submit('a', t.noting('a')), t.queue.submit('b', t.noting('b'))]
   await t.clock.settle()
   expect(t.notes).toEqual([])
   innermost.open('grandchild')
+  expect(await run).toBe('child')
   expect(await Promise.all(others)).toEqual(['a', 'b'])
   await t.clock.settle()
   expect(grandchild.seen).toBe('grandchild')
@@ -262,10 +264,10 @@ test('a sibling of the lane between keeps its own place when the child between e
     }),
   )
   await t.clock.advance(10)
-  expect(await run).toBe('child')
+  expect(run.state).toBe('active')
   expect(t.queue.lane('b').status().active).toBe(1)
   innermost.open('grandchild')
-  await t.clock.settle()
+  expect(await run).toBe('child')
   expect(await Promise.all([t.queue.submit('a', () => 'a'), t.queue.submit('b', () => 'b')])).toEqual(['a', 'b'])
 })
 
@@ -375,4 +377,34 @@ test('a child of a parent that has ended is a command like any other', async () 
   const run = ctx.queue.submit('work', () => 'late')
   expect(await run).toBe('late')
   expect((await t.queue.get(run.id))?.parentId).toBeUndefined()
+})
+
+test('a child that borrows a place in its lane leaves the reserved slots of a protected lane alone', async () => {
+  await using t = await setup(
+    { control: { protected: true, minConcurrency: 1 }, a: { maxConcurrency: 1 }, b: {} },
+    { maxConcurrency: 2 },
+  )
+  const parent = t.queue.submit('a', (ctx) =>
+    Promise.all([ctx.run('b', t.noting('in b', 100)), ctx.run('a', t.noting('in a', 100))]),
+  )
+  await t.clock.advance(10)
+  t.queue.submit('control', t.noting('control', 1))
+  await t.clock.settle()
+  expect(t.notes).toContain('control')
+  await t.clock.advance(300)
+  expect(await parent).toEqual(['in b', 'in a'])
+})
+
+test('a child in a lane that does not lend gives its place back to what is held for that lane', async () => {
+  await using t = await setup(
+    { shared: { minConcurrency: 0 }, own: { minConcurrency: 1, lend: false } },
+    { maxConcurrency: 2 },
+  )
+  const run = t.queue.submit('shared', (ctx) => ctx.run('own', t.noting('child', 10)))
+  await t.clock.advance(10)
+  expect(await run).toBe('child')
+  t.queue.submit('shared', t.takes(100))
+  t.queue.submit('shared', t.takes(100))
+  await t.clock.settle()
+  expect(t.queue.lane('shared').status()).toMatchObject({ active: 1, pending: 1 })
 })

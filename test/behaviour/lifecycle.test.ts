@@ -172,7 +172,7 @@ test('a drain whose limit passes names what is unsettled, and stops nothing', as
   await t.clock.advance(50)
   expect(await drained).toMatchObject({
     code: 'DRAIN_TIMEOUT',
-    message: 'Drain timed out after 50ms; unsettled: 3 (running, delayed, waiting)',
+    message: 'Command timed out after 50ms while draining; unsettled: 3 (running, delayed, waiting)',
     retryable: true,
     timeoutMs: 50,
     unsettled: ['running', 'delayed', 'waiting'],
@@ -189,7 +189,7 @@ test('a drain whose limit passes names zombies', async () => {
   const drained = errorOf(t.queue.drain(50))
   await t.clock.advance(50)
   expect(await drained).toMatchObject({
-    message: `Drain timed out after 50ms; still holding a slot: 1 (${run.id})`,
+    message: `Command timed out after 50ms while draining; still holding a slot: 1 (${run.id})`,
     unsettled: [],
     zombies: [run.id],
   })
@@ -204,7 +204,7 @@ test('a drain names at most five commands in its message and all of them in its 
   await t.clock.advance(20)
   const error = await drained
   expect(error.message).toBe(
-    'Drain timed out after 20ms; unsettled: 6 (a, b, c, d, e, …); still holding a slot: 1 (zombie)',
+    'Command timed out after 20ms while draining; unsettled: 6 (a, b, c, d, e, …); still holding a slot: 1 (zombie)',
   )
   expect(error['unsettled']).toEqual(['a', 'b', 'c', 'd', 'e', 'f'])
   await zombie

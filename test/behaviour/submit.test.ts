@@ -280,6 +280,7 @@ test.each([
 
 test.each([
   ['submit options', 'fast', 'submit options must be an object, got "fast"'],
+  ['null', null, 'submit options must be an object, got null'],
   ['unknown', { prioritty: 1 }, "submit has no option 'prioritty'; did you mean 'priority'?"],
   ['rate limits', { cost: 1 }, "submit has no option 'cost'"],
   ['dedupe', { dedupe: { id: 'a' } }, "submit has no option 'dedupe'"],
@@ -316,11 +317,6 @@ test('options that are all undefined are as good as none', async () => {
     signal: undefined,
   })
   expect(await run).toBe('ok')
-})
-
-test('options given as null are as good as none', async () => {
-  await using t = await setup()
-  expect(await t.queue.submit('work', () => 'ok', null as never)).toBe('ok')
 })
 
 test('metadata is kept with the command and shown in its record', async () => {

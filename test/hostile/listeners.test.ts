@@ -123,6 +123,18 @@ test('a listener that submits while its lane is cleared does not keep clear from
   expect(t.queue.stats().totalPending).toBe(3)
 })
 
+test('a listener that clears the lane while it is cleared finds nothing twice', async () => {
+  await using t = await setup({ work: {} }, { start: false })
+  const runs = Array.from({ length: 5 }, () => t.queue.submit('work', t.noting('never')))
+  during(t, 'queue.command.cancelled', () => void t.queue.lane('work').clear('by the listener'))
+  t.queue.lane('work').clear('first')
+  expect((await Promise.all(runs.map(errorOf))).map(({ message }) => message).toSorted()).toEqual([
+    ...Array(4).fill('Command cancelled: by the listener'),
+    'Command cancelled: first',
+  ])
+  expect(t.recorder.of('queue.command.cancelled')).toHaveLength(5)
+})
+
 test('a listener that submits for ever does not keep a queue from closing', async () => {
   await using t = await setup({ work: {} }, { start: false })
   t.queue.submit('work', t.noting('never'))

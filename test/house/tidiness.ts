@@ -118,7 +118,7 @@ export function findForeignWords(project: Project): string[] {
       const found: string[] = []
       walk(unit.ast, (node) => {
         if (!ts.isIdentifier(node) && !ts.isPrivateIdentifier(node)) return
-        const foreign = wordsOf(node.text).find((word) => word in foreignWords)
+        const foreign = wordsOf(node.text).find((word) => Object.hasOwn(foreignWords, word))
         if (foreign)
           found.push(`${unit.path}:${lineOf(unit.ast, node)} '${node.text}': our word is ${foreignWords[foreign]}`)
       })

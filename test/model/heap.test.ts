@@ -36,4 +36,4 @@ test('a heap gives its items in order, whichever of them are taken out meanwhile
       expect(heap.pop()).toBeUndefined()
     }),
   )
-})
+}, 60_000)

@@ -94,7 +94,12 @@ const end: fc.Arbitrary<End> = fc.oneof(
 
 const commandSpec: fc.Arbitrary<CommandSpec> = plainRecord({
   form: fc.constantFrom('typed', 'typed', 'typed', 'typed', 'function', 'object', 'missing'),
-  script: fc.oneof({ weight: 4, arbitrary: fc.constant<End[]>([]) }, { weight: 1, arbitrary: fc.array(end, { maxLength: 3 }) }),
+  script: fc.oneof(
+    { weight: 8, arbitrary: fc.constant<End[]>([]) },
+    { weight: 2, arbitrary: fc.array(end, { maxLength: 3 }) },
+    // often enough to reach a limit
+    { weight: 1, arbitrary: end.map((how) => [how, how, how, how]) },
+  ),
   stopsOnAbort: fc.boolean(),
 })
 
@@ -135,12 +140,20 @@ const endBody = fc.tuple(someIndex, end).map(([body, how]) => new EndBody(body, 
 
 const change: fc.Arbitrary<Partial<LaneDefinition>> = fc.record({ ...limits, priority }, { requiredKeys: [], noNullPrototype: true })
 
+const ownOrOther = fc.option(someIndex, { nil: undefined, freq: 2 })
+const runChild = fc.tuple(someIndex, ownOrOther, commandSpec).map((drawn) => new RunChild(...drawn))
+
+/** `Promise.all([ctx.run(…), ctx.run(…)])` in the parent's own lane. */
+const runChildren = ([parent, specs]: [number, CommandSpec[]]): ModelCommand =>
+  new Burst(specs.map((spec) => new RunChild(parent, undefined, spec)))
+
 /** Steps that need no time to pass, with how often they are drawn. */
 const weighted: readonly (readonly [number, fc.Arbitrary<ModelCommand>])[] = [
   [14, submit],
   [3, fc.tuple(someIndex, fc.array(batchItem, { minLength: 1, maxLength: 4 }), batchOptions).map((drawn) => new SubmitBatch(...drawn))],
   [12, endBody],
-  [4, fc.tuple(someIndex, commandSpec).chain(([parent, spec]) => someIndex.map((lane) => new RunChild(parent, lane, spec)))],
+  [4, runChild],
+  [1, fc.tuple(someIndex, fc.array(commandSpec, { minLength: 2, maxLength: 3 })).map(runChildren)],
   [2, fc.tuple(someIndex, submitChoice).map(([parent, choice]) => new SubmitChild(parent, choice))],
   [4, fc.tuple(someIndex, fc.constantFrom('run' as const, 'id' as const, 'signal' as const)).map((drawn) => new Cancel(...drawn))],
   [1, fc.tuple(someIndex, fc.constantFrom('clear' as const, 'cancelAll' as const)).map((drawn) => new ClearLane(...drawn))],

@@ -49,20 +49,21 @@ function title({ scene, said, size: { columns }, paint }: Picture): string[] {
   ]
 }
 
+/** What there is room for. */
+type Columns = { readonly bar: number; readonly failed: boolean; readonly lately: number }
+
+/** Of the width of a terminal, the lanes' names take 10 cells and the three counts 19. */
+function columnsOf(columns: number): Columns {
+  const failed = columns >= 80
+  const lately = failed ? 20 : 8
+  if (columns < 54) return { bar: columns - 29, failed: false, lately: 0 }
+  return { bar: columns - 29 - (failed ? 8 : 0) - lately - 2, failed, lately }
+}
+
 /** A row per lane: who runs, who waits, what is done, and how much of it lately. */
-function lanes({ scene, rates, size: { columns }, paint }: Picture): string[] {
-  const isWide = columns >= 80
-  const spark = isWide ? 20 : 8
-  const bar = columns - (isWide ? 60 : 40) + (isWide ? 0 : 1)
-  const heading = [
-    padEnd(' lane', 10),
-    padEnd(isWide ? 'running ■  waiting ░' : '■ run  ░ wait', bar),
-    padStart('run', 5),
-    padStart('wait', 6),
-    padStart('done', 8),
-    ...(isWide ? [padStart('failed', 8)] : []),
-    `  ${head('lately', spark)}`,
-  ].join('')
+function lanes({ scene, rates, size, paint }: Picture): string[] {
+  const columns = columnsOf(size.columns)
+  const { bar, failed: showsFailed, lately } = columns
   const rows = Object.entries(scene.queue.stats().lanes).map(([id, { active, pending, zombies, paused }]) => {
     const { done, failed, timedOut } = scene.figures.lane(id)
     const colour = LANE_COLOURS[id] ?? 'white'
@@ -70,15 +71,18 @@ function lanes({ scene, rates, size: { columns }, paint }: Picture): string[] {
     return [
       ` ${paint(colour, padEnd(id, 9))}`,
       barOf({ running: active + zombies, waiting: pending, paused }, bar - 1, (text) => paint(colour, text), paint),
-      ' ',
-      padStart(String(active), 5),
-      padStart(number(pending), 6),
-      padStart(number(done), 8),
-      ...(isWide ? [lost > 0 ? paint('red', padStart(number(lost), 8)) : paint('dim', padStart('·', 8))] : []),
-      `  ${paint(colour, rates.sparkline(id, spark))}`,
+      ` ${padStart(String(active), 5)}${padStart(number(pending), 6)}${padStart(number(done), 8)}`,
+      showsFailed ? paint(lost > 0 ? 'red' : 'dim', padStart(lost > 0 ? number(lost) : '·', 8)) : '',
+      lately > 0 ? `  ${paint(colour, rates.sparkline(id, lately))}` : '',
     ].join('')
   })
-  return [paint('dim', heading), ...rows]
+  return [paint('dim', headingOf(columns)), ...rows]
+}
+
+function headingOf({ bar, failed, lately }: Columns): string {
+  const key = failed ? 'running ■  waiting ░' : '■ run  ░ wait'
+  const counts = `${padStart('run', 5)}${padStart('wait', 6)}${padStart('done', 8)}${failed ? padStart('failed', 8) : ''}`
+  return `${padEnd(' lane', 10)}${padEnd(bar > key.length ? key : '', bar)}${counts}${lately > 0 ? '  lately' : ''}`
 }
 
 type Counts = { readonly running: number; readonly waiting: number; readonly paused: boolean }
@@ -141,9 +145,9 @@ function figures({ scene, size: { columns }, paint }: Picture): string[] {
   const start = starts.summary()
   const lag = memory.loopLagMs.summary()
   const stop = memory.stopMs.generation.summary()
-  const { taken, isFull } = loadOf(queue)
+  const { taken, isFull } = loadOf(queue, memory.lenders)
   const isWide = columns >= 80
-  const slots = `${taken} of ${SLOTS} slots${isWide ? ` taken or kept${isFull ? ', work waits in every lane' : ''}` : ''}`
+  const slots = `${taken} of ${SLOTS} slots${isWide ? ` taken or kept${isFull ? ', all lanes wait' : ''}` : ''}`
   const rows = [
     [
       'control starts in',

@@ -8,12 +8,12 @@ export type PlainView = View & { tell(entry: Entry): void }
 export function showPlain(scene: () => Scene, print: (line: string) => void): PlainView {
   const at = (now = performance.now()): string => `${((now - scene().startedAt) / 1000).toFixed(1).padStart(5)} s `
   const status = (): void => {
-    const { queue, figures } = scene()
+    const { queue, figures, memory } = scene()
     const lanes = Object.entries(queue.stats().lanes).map(
       ([id, { active, pending, paused }]) =>
         `${id} ${active}+${pending}${paused ? ' paused' : ''} (${figures.lane(id).done})`,
     )
-    print(`${at()} ${loadOf(queue).isFull ? 'full  ' : 'room  '}  ${lanes.join('  ')}`)
+    print(`${at()} ${loadOf(queue, memory.lenders).isFull ? 'full  ' : 'room  '}  ${lanes.join('  ')}`)
   }
   const timer = setInterval(status, 1000)
   return {

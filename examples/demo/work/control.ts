@@ -11,7 +11,7 @@ export function handleControl(queue: Queue, memory: Memory): void {
   const prompt = queue.lane('prompt')
   const starts = (type: string, { askedAt }: Asked): boolean => {
     const startMs = performance.now() - askedAt
-    const { isFull } = loadOf(queue)
+    const { isFull } = loadOf(queue, memory.lenders)
     memory.controls.push({ type, startMs, underFullLoad: isFull })
     return isFull
   }

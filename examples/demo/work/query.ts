@@ -21,7 +21,7 @@ export function handleQueries(queue: Queue, memory: Memory): void {
     return read
   })
 
-  queue.handle(survey, ({ directory }, context) => surveyOf(directory, context))
+  queue.handle(survey, ({ directory }, context) => surveyOf(directory, context, memory))
 
   queue.handle(find, async ({ words, directory }, { signal }) => {
     const places: string[] = []
@@ -46,11 +46,13 @@ export function handleQueries(queue: Queue, memory: Memory): void {
  * A survey waits for its children in its own lane. `context.run` lends them its slot meanwhile, so a lane
  * full of surveys does not wait for itself for ever. When a survey is cancelled, so are its children.
  */
-async function surveyOf(directory: Directory, context: CommandContext): Promise<DirectoryDigest> {
+async function surveyOf(directory: Directory, context: CommandContext, memory: Memory): Promise<DirectoryDigest> {
   const files: FileDigest[] = []
   for (let at = 0; at < directory.files.length; at += ABREAST) {
     const some = directory.files.slice(at, at + ABREAST)
-    files.push(...(await Promise.all(some.map((file) => context.run<FileDigest>('query', readText({ file }))))))
+    memory.lenders++
+    const children = some.map((file) => context.run<FileDigest>('query', readText({ file })))
+    files.push(...(await Promise.all(children).finally(() => memory.lenders--)))
     context.progress(files.length)
   }
   return { name: directory.name, files, words: sumWords(files) }

@@ -9,10 +9,11 @@ import { adopt, type ModelCommand, pick } from './model-command.js'
  */
 export class RunChild implements ModelCommand {
   readonly #parent: number
-  readonly #lane: number
+  /** Undefined for the parent's own lane. */
+  readonly #lane: number | undefined
   readonly #spec: CommandSpec
 
-  constructor(parent: number, lane: number, spec: CommandSpec) {
+  constructor(parent: number, lane: number | undefined, spec: CommandSpec) {
     this.#parent = parent
     this.#lane = lane
     this.#spec = { ...spec, form: 'typed' }
@@ -25,7 +26,7 @@ export class RunChild implements ModelCommand {
   run(model: ReferenceQueue, real: DrivenQueue): void {
     const bodies = model.bodies.filter(({ isEnding }) => !isEnding)
     const parent = pick(bodies, this.#parent)
-    const { id: laneId } = pick(model.lanes, this.#lane)
+    const { id: laneId } = this.#lane === undefined ? parent.command.lane : pick(model.lanes, this.#lane)
     const options = { id: `child ${model.commands.length}` }
     const expected = model.runChild(parent, laneId, this.#spec, options)
     real.runChild(real.body(parent.command.n, parent.attempt), laneId, this.#spec, options)
@@ -35,6 +36,6 @@ export class RunChild implements ModelCommand {
   }
 
   toString(): string {
-    return `run child of ${this.#parent} in lane ${this.#lane} ${JSON.stringify(this.#spec)}`
+    return `run child of ${this.#parent} in lane ${this.#lane ?? 'of its own'} ${JSON.stringify(this.#spec)}`
   }
 }

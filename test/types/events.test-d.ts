@@ -1,0 +1,72 @@
+/** Events are one union: their key says what their payload is. */
+import { defaultLanes, EVENTS, type EventKey, type EventPayloads, type LaneEvent, QueueManager } from '@a3s-lab/lane'
+import { recordEvents } from '@a3s-lab/lane/testing'
+import { expectTypeOf, test } from 'vitest'
+
+const queue = new QueueManager({ lanes: defaultLanes() })
+
+test('the key narrows the payload', async () => {
+  for await (const event of queue.subscribe()) {
+    expectTypeOf(event).toEqualTypeOf<LaneEvent>()
+    expectTypeOf(event.timestamp).toEqualTypeOf<string>()
+    if (event.key === 'queue.command.retry') expectTypeOf(event.payload.attempt).toEqualTypeOf<number>()
+    if (event.key === EVENTS.QUEUE_COMMAND_FAILED) expectTypeOf(event.payload.error).toEqualTypeOf<string>()
+    if (event.key === 'queue.shutdown.complete') expectTypeOf(event.payload).toEqualTypeOf<null>()
+    if (event.key === 'events.dropped') expectTypeOf(event.payload.count).toEqualTypeOf<number>()
+    // @ts-expect-error not every event has an attempt
+    void event.payload.attempt
+  }
+})
+
+test('a switch over the key sees each payload', () => {
+  function tell(event: LaneEvent): string | undefined {
+    switch (event.key) {
+      case 'queue.command.started':
+        return event.payload.command_type
+      case 'queue.command.delayed':
+        expectTypeOf(event.payload.reason).toEqualTypeOf<'submitted' | 'snoozed' | 'deferred'>()
+        return event.payload.reason
+      case 'queue.lane.configured':
+        expectTypeOf(event.payload).not.toHaveProperty('command_id')
+        return event.payload.options.join()
+      case 'queue.fault':
+        expectTypeOf(event.payload.command_id).toEqualTypeOf<string | undefined>()
+        return event.payload.error
+      default:
+        return undefined
+    }
+  }
+  expectTypeOf(tell).returns.toEqualTypeOf<string | undefined>()
+})
+
+test('a filter is a list of known keys or a predicate', () => {
+  queue.subscribeFiltered(['queue.command.failed', EVENTS.QUEUE_LANE_IDLE], { capacity: undefined, signal: undefined })
+  queue.subscribeFiltered((event) => event.key === 'queue.fault')
+  // @ts-expect-error no such key
+  queue.subscribeFiltered(['queue.command.finished'])
+  // @ts-expect-error one key is still a list
+  queue.subscribeFiltered('queue.fault')
+  // @ts-expect-error no such option
+  queue.subscribe({ size: 1 })
+})
+
+test('the constants are exactly the keys', () => {
+  expectTypeOf<(typeof EVENTS)[keyof typeof EVENTS]>().toEqualTypeOf<EventKey>()
+  expectTypeOf<LaneEvent['key']>().toEqualTypeOf<keyof EventPayloads>()
+})
+
+test('a recorder gives the events of a key with their payload', () => {
+  const recorder = recordEvents(queue)
+  expectTypeOf(recorder.of('queue.command.retry')[0]?.payload.attempt).toEqualTypeOf<number | undefined>()
+  expectTypeOf(recorder.keys()).toEqualTypeOf<EventKey[]>()
+})
+
+test('events cannot be changed by one of their readers', () => {
+  queue.subscribeFiltered((event) => {
+    // @ts-expect-error readonly
+    event.key = 'queue.fault'
+    // @ts-expect-error readonly
+    if (event.key === 'queue.command.retry') event.payload.attempt = 2
+    return true
+  })
+})

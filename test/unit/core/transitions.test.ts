@@ -1,0 +1,29 @@
+import { expect, test } from 'vitest'
+import { COMMAND_STATES, type CommandState, isFinal, transition } from '../../../src/core/transitions.js'
+
+const legal: readonly (readonly [CommandState, CommandState])[] = [
+  ['pending', 'active'],
+  ['pending', 'failed'],
+  ['pending', 'cancelled'],
+  ['delayed', 'pending'],
+  ['delayed', 'cancelled'],
+  ['active', 'delayed'],
+  ['active', 'completed'],
+  ['active', 'failed'],
+  ['active', 'timed_out'],
+  ['active', 'cancelled'],
+]
+const pairs = COMMAND_STATES.flatMap((from) => COMMAND_STATES.map((to) => [from, to] as const))
+
+test('there are seven states, four of them final', () => {
+  expect(COMMAND_STATES).toEqual(['pending', 'delayed', 'active', 'completed', 'failed', 'timed_out', 'cancelled'])
+  expect(COMMAND_STATES.filter(isFinal)).toEqual(['completed', 'failed', 'timed_out', 'cancelled'])
+})
+
+test.each(pairs)('a step from %s to %s is taken or refused by the table', (from, to) => {
+  const subject = { state: from }
+  const isLegal = legal.some(([a, b]) => a === from && b === to)
+  if (isLegal) transition(subject, to)
+  else expect(() => transition(subject, to)).toThrow(`a command went from ${from} to ${to}`)
+  expect(subject.state).toBe(isLegal ? to : from)
+})
