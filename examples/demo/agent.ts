@@ -12,11 +12,12 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { CommandDefinition, CommandRun, FunctionCommand } from '@a3s-lab/lane'
+import { type CommandDefinition, type CommandRun, type FunctionCommand, RetryPolicy } from '@a3s-lab/lane'
 import { runProcess } from './child-process.js'
 import * as commands from './commands.js'
 import { Feeder } from './feeder.js'
 import type { Queue } from './figures.js'
+import { WORK_LANES } from './lanes.js'
 import type { Memory } from './memory.js'
 import { Plan, type Submit } from './plan.js'
 import { count, type Tree } from './tree.js'
@@ -85,9 +86,8 @@ export class Agent {
       await this.#settled(FINISH_MS)
       await this.#redrive()
     }
-    // In a hurry, or when something took too long. A note that is being written is written: only what waits is cancelled.
-    queue.lane('session').clear('time is up')
-    for (const id of ['query', 'skill', 'prompt'] as const) queue.lane(id).cancelAll('time is up')
+    // In a hurry, or when something took too long.
+    for (const id of WORK_LANES) queue.lane(id).cancelAll('time is up')
     await queue.shutdown()
     await queue.drain(DRAIN_MS).catch(() => queue.close({ timeoutMs: 500 }))
   }
@@ -108,7 +108,9 @@ export class Agent {
     this.#feeder.feed('prompt', DEPTH.prompt, this.#plan.prompt)
     memory.hasGit = await git
     if (!memory.hasGit) memory.leftOut.push('git log: the folder is not in a git repository')
-    this.#submit('skill', commands.deliver({ to: join(folder, 'outbox') }), 'deliver the notes')
+    // There is no outbox yet: this fails, also when it is tried once more, and becomes a dead letter.
+    const once = { retry: RetryPolicy.fixed(1, 200) }
+    this.#submit('skill', commands.deliver({ to: join(folder, 'outbox') }), 'deliver the notes', once)
     this.#feeder.feed('skill', DEPTH.skill, this.#plan.skill)
   }
 

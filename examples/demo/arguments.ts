@@ -16,7 +16,7 @@ NO_COLOR=1 turns colours off. Ctrl-C ends it in good order.
 `
 
 /** How to show the work. */
-export type Show = 'live' | 'plain' | 'json'
+type Show = 'live' | 'plain' | 'json'
 
 export type Wish =
   | { readonly kind: 'run'; readonly root: string; readonly seconds: number; readonly show: Show }

@@ -6,7 +6,7 @@ import type { Queue } from './figures.js'
 export const SLOTS = 12
 
 /** Lanes with work of their own; system and control only serve them. */
-const WORK_LANES = ['query', 'session', 'skill', 'prompt'] as const
+export const WORK_LANES = ['query', 'session', 'skill', 'prompt'] as const
 
 export function newQueue(): Queue {
   const lanes = defaultLanes()

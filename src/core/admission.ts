@@ -21,8 +21,8 @@ import { errorText, isLaneError, LaneError, show } from './errors.js'
 import type { LaneState } from './lane.js'
 import { cancelledError, type Outcomes } from './outcomes.js'
 import { findRun } from './records.js'
+import { createRun, quietRejection, type Run, type RunMethods, rejectRun, type Settle } from './run.js'
 import { SignalWatch } from './signal-watch.js'
-import { createRun, quietRejection, rejectRun, type Run, type RunMethods, type Settle } from './run.js'
 import { type CheckedOptions, checkSubmitOptions, DEFAULT_PRIORITY, type SubmitOptions } from './submit-options.js'
 import { isFinal, transition } from './transitions.js'
 
@@ -67,8 +67,9 @@ export class Admission {
   ): Run[] {
     return commands.map((item) => {
       if (!Array.isArray(item)) return this.submit(laneId, item, options, origin)
+      const [command, own] = item as readonly unknown[] as readonly [unknown, SubmitOptions?]
       try {
-        return this.submit(laneId, item[0], options === undefined ? item[1] : { ...options, ...item[1] }, origin)
+        return this.submit(laneId, command, options === undefined ? own : { ...options, ...own }, origin)
       } catch (error) {
         return this.refuse(laneId, 'unknown', error) // the options could not be spread: submit itself never throws
       }
@@ -267,7 +268,9 @@ export class Admission {
       this.#checking.set(run, { parsed, refuse })
       valid.then(accept, refuse)
     })
-    run.accepted.catch(() => {}) // whoever waits for the run hears of it
+    run.accepted.catch(() => {
+      // whoever waits for the run hears of it
+    })
   }
 
   /** Ends the run of a submit that was not accepted. */
@@ -344,8 +347,8 @@ const unreadable = (cause: unknown): LaneError =>
   new LaneError('PAYLOAD_INVALID', `The command could not be read: ${errorText(cause)}`, { cause })
 
 /** Only a definition has defaults; other options are checked as they came. */
-const withDefaults = (options: SubmitOptions = {}, defaults: SubmitOptions | undefined): SubmitOptions =>
-  defaults === undefined ? options : { ...defaults, ...options }
+const withDefaults = (options: SubmitOptions | undefined, defaults: SubmitOptions | undefined): SubmitOptions =>
+  defaults === undefined ? (options ?? {}) : { ...defaults, ...options }
 
 const schemaError = (what: string, error: unknown): LaneError => (isLaneError(error) ? error : schemaFault(what, error))
 

@@ -5,7 +5,7 @@
  *
  * The slot comes back on every path: value, error, synchronous throw, hostile thenable.
  */
-import { JsonCommand, Work } from './command.js'
+import { JsonCommand, payloadOf, Work } from './command.js'
 import { Context, type ContextHost } from './context.js'
 import type { AnyHandler, QueueCore } from './core.js'
 import type { Entry } from './entry.js'
@@ -17,6 +17,7 @@ import type { BodyStopper, Outcomes } from './outcomes.js'
 import { Slot, type SlotOwner } from './slot.js'
 import { transition } from './transitions.js'
 
+// eslint-disable-next-line @typescript-eslint/unbound-method -- taken once, called on genuine promises only
 const nativeThen = Promise.prototype.then
 
 /** Slots kept for reuse: more than run at once in most programs, few enough to forget. */
@@ -127,7 +128,7 @@ export class Attempts implements SlotOwner, BodyStopper {
     const { command } = body as Work
     if (typeof command === 'function') return command(context)
     const handler = command instanceof JsonCommand ? this.#core.handlerOf(run.commandType) : undefined
-    return handler === undefined ? command.execute(context) : handler((command as JsonCommand).payload, context)
+    return handler === undefined ? command.execute(context) : handler(payloadOf(body), context)
   }
 
   /** Tells that the attempt begins. A listener may cancel it there and then: false when the body is not to run. */

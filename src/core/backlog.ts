@@ -129,6 +129,7 @@ export class Backlog {
   }
 
   /** Appends a new command and gives its place. `seq` is its number in the queue, which only ever grows. */
+  // biome-ignore lint/complexity/useMaxParams: called for every command; an options object would be an object each
   push(run: Run, body: unknown, priority: number, policy: AttemptPolicy, now: number, seq: number): number {
     const bucket = this.#bucket(priority)
     const chunk = this.#openChunk(bucket, policy, now, seq)

@@ -1,13 +1,14 @@
 /** The queue's options, collected step by step. */
+
+import { DeadLetterQueue } from './dead-letters.js'
 import type { EventEmitter } from './event-stream.js'
 import {
   type BuiltInLaneId,
+  changedOptions,
   defaultLanes,
   type LaneDefinition,
   type LaneOptions,
-  changedOptions,
 } from './lane-config.js'
-import { DeadLetterQueue } from './dead-letters.js'
 import { QueueManager } from './manager.js'
 
 /** Builds a queue fluently: `await new QueueManagerBuilder().withDefaultLanes().withDlq(100).build()`. */

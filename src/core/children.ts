@@ -1,9 +1,10 @@
 /** What a handler does through its context: report, log, and submit children that belong to it. */
 import type { Admission } from './admission.js'
+import { instantText } from './clock.js'
 import type { ChildArguments, ChildQueue, ContextHost } from './context.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
-import { instantText } from './clock.js'
+import { show } from './errors.js'
 import type { Lending } from './lending.js'
 import type { CommandRun, Run } from './run.js'
 import type { Slot } from './slot.js'
@@ -36,11 +37,15 @@ export class Children implements ContextHost {
     this.#core.emit('queue.command.progress', { lane_id: run.laneId, command_id: run.id, value })
   }
 
-  log(entry: Entry, attempt: number, line: string): void {
+  log(entry: Entry, attempt: number, line: unknown): void {
     entry.more.logs ??= []
     const { logs } = entry.more
     if (logs.length === LOG_LINES) logs.shift()
-    logs.push({ at: instantText(this.#core.clock.wallNow()), attempt, line: String(line) })
+    logs.push({
+      at: instantText(this.#core.clock.wallNow()),
+      attempt,
+      line: typeof line === 'string' ? line : show(line),
+    })
   }
 
   childQueue(parent: Entry): ChildQueue {

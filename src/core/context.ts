@@ -59,7 +59,7 @@ export type ChildArguments = [laneId: string, command: AnyCommand, options: Subm
 /** The queue, as a context needs it. */
 export interface ContextHost {
   progress(entry: Entry, value: unknown): void
-  log(entry: Entry, attempt: number, line: string): void
+  log(entry: Entry, attempt: number, line: unknown): void
   childQueue(parent: Entry): ChildQueue
   /** `isLive`: the attempt that asks still runs, so it has a slot to lend. */
   runChild(parent: Entry, isLive: boolean, ...child: ChildArguments): Promise<unknown>

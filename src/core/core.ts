@@ -8,9 +8,9 @@
  */
 import { Alarms } from './alarms.js'
 import { type Clock, instantText } from './clock.js'
-import type { PayloadSchema } from './definition.js'
 import type { CommandContext } from './context.js'
 import type { DeadLetterQueue } from './dead-letters.js'
+import type { PayloadSchema } from './definition.js'
 import type { Entry } from './entry.js'
 import { errorText, LaneError, show } from './errors.js'
 import type { EventEmitter } from './event-stream.js'
@@ -35,6 +35,8 @@ export type CoreParts = {
   readonly retained: number
   readonly onFault: ((error: unknown) => void) | undefined
 }
+
+const nothing = (): void => undefined
 
 const settledPromise = Promise.resolve()
 
@@ -67,8 +69,8 @@ export class QueueCore {
   stopped = false
   isShuttingDown = false
   /** What a pass does, and what is asked after it; set once by the manager. */
-  onPass: () => void = () => {}
-  onQuiet: () => void = () => {}
+  onPass: () => void = nothing
+  onQuiet: () => void = nothing
   readonly #onFault: ((error: unknown) => void) | undefined
   readonly #idPrefix: string
   #idHigh = ''
@@ -131,7 +133,7 @@ export class QueueCore {
   askForPass(): void {
     if (this.#passAsked) return
     this.#passAsked = true
-    settledPromise.then(this.#pass)
+    void settledPromise.then(this.#pass)
   }
 
   readonly #pass = (): void => {

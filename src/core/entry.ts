@@ -59,7 +59,7 @@ export class EntryDetails {
 /** A line that a handler wrote with `ctx.log`. */
 export type LogLine = { readonly at: string; readonly attempt: number; readonly line: string }
 
-const nothing: Settle = () => {}
+const nothing: Settle = () => undefined
 
 /**
  * Kept small, because every command that runs has one. Instants start as undefined and not as a number, so that V8 keeps
@@ -86,6 +86,7 @@ export class Entry {
   result: unknown
   details: EntryDetails | undefined
 
+  // biome-ignore lint/complexity/useMaxParams: made for every command that runs; an options object would be a second one
   constructor(
     run: Run,
     lane: LaneState,

@@ -11,4 +11,4 @@ export function sameData(a: unknown, b: unknown, depth = 0): boolean {
 }
 
 const isPlain = (value: object): boolean =>
-  Array.isArray(value) || [Object.prototype, null].includes(Object.getPrototypeOf(value))
+  Array.isArray(value) || [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)

@@ -99,7 +99,7 @@ export class EventEmitter {
   /** Whether anybody listens: nothing is built for an event otherwise. */
   hasSubscribers = false
   #subscribers: readonly Subscriber[] = []
-  #onFilterFault: (error: unknown) => void = () => {}
+  #onFilterFault: (error: unknown) => void = () => undefined
   readonly #ended = new WeakSet<object>()
 
   constructor(capacity = EVENT_CAPACITY) {
@@ -154,7 +154,7 @@ export class EventEmitter {
   #wants(filter: EventFilter, notice: Notice): boolean {
     if (typeof filter !== 'function') return filter.includes(notice.key)
     try {
-      return filter(eventOf(notice)) === true
+      return filter(eventOf(notice))
     } catch (error) {
       this.#onFilterFault(error)
       return false

@@ -20,9 +20,9 @@ import {
   type EventStream,
   type SubscribeOptions,
 } from './event-stream.js'
-import { LaneHandle } from './lane-handle.js'
 import { LaneState } from './lane.js'
 import { type LaneDefinition, lanePriority } from './lane-config.js'
+import { LaneHandle } from './lane-handle.js'
 import { Lending } from './lending.js'
 import { Lifecycle } from './lifecycle.js'
 import { checkInteger, checkLimit, checkObject, checkText, refuseUnknown } from './options.js'
@@ -30,7 +30,7 @@ import { type Outcome, outcomeOf } from './outcome.js'
 import { Outcomes } from './outcomes.js'
 import { PROGRESS_CAPACITY, ProgressReader } from './progress.js'
 import { type Random, systemRandom } from './random.js'
-import { type CommandRecord, findRecord, findRun, type ListOptions, listRecords, type ListPage } from './records.js'
+import { type CommandRecord, findRecord, findRun, type ListOptions, type ListPage, listRecords } from './records.js'
 import { type CommandRun, type Run, type RunMethods, untilAborted } from './run.js'
 import { type QueueStats, queueStats } from './stats.js'
 import type { SubmitOptions } from './submit-options.js'
@@ -99,7 +99,7 @@ export class QueueManager<L extends string = string> {
     const children = new Children(core, this.#admission, lending, {
       cancel: (id, reason) => this.cancel(id, reason),
       get: (id) => this.get(id),
-      list: (listOptions) => this.list(listOptions),
+      list: (page) => this.list(page),
       stats: () => this.stats(),
     })
     const attempts = new Attempts(core, outcomes, lending, children)
@@ -107,9 +107,9 @@ export class QueueManager<L extends string = string> {
     this.#lifecycle = new Lifecycle(core, outcomes, attempts, this.#admission)
     this.deadLetters = new DeadLetters(core.deadLetters, {
       refused: (error) => this.#admission.refuse('', '', error) as CommandRun,
-      resubmit: (letter, { command, options }) => {
+      resubmit: (letter, { command, options: own }) => {
         const origin = { redrivenFrom: letter.commandId }
-        const run = this.#admission.submit(letter.laneId, command, { ...options, metadata: letter.metadata }, origin)
+        const run = this.#admission.submit(letter.laneId, command, { ...own, metadata: letter.metadata }, origin)
         if (typeof run.inner === 'function') return run as CommandRun // it was refused: the letter stays
         core.deadLetters?.remove(letter)
         const payload = { lane_id: letter.laneId, command_id: letter.commandId, redriven_as: run.id }

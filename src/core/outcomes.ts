@@ -22,7 +22,7 @@ export interface BodyStopper {
 export class Outcomes {
   readonly #core: QueueCore
   /** Set once by the manager. */
-  stopper: BodyStopper = { orphan: () => {} }
+  stopper: BodyStopper = { orphan: () => undefined }
 
   constructor(core: QueueCore) {
     this.#core = core

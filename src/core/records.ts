@@ -91,8 +91,8 @@ export function listRecords(core: QueueCore, options: ListOptions): ListPage {
     for (const waiting of lane.backlog.waiting(from, limit + 1)) {
       const { run } = waiting
       const entry = typeof run.inner === 'function' ? undefined : run.inner
-      if (entry !== undefined) addEntry(entry)
-      else add(core.seqOf(run.id), run.state, () => waitingRecord(core, waiting))
+      if (entry === undefined) add(core.seqOf(run.id), run.state, () => waitingRecord(core, waiting))
+      else addEntry(entry)
     }
     core.runningIn(lane).forEach(addEntry)
     lane.delayed.forEach(addEntry)
@@ -124,7 +124,7 @@ function waitingRecord(core: QueueCore, { run, body, priority, arrivedAt }: Wait
 }
 
 function entryRecord(core: QueueCore, entry: Entry): CommandRecord {
-  const { run, details } = entry
+  const { run, body, priority, details } = entry
   const optional = {
     startedAt: entry.startedAt === undefined ? undefined : core.instant(entry.startedAt),
     endedAt: entry.endedAt === undefined ? undefined : core.instant(entry.endedAt),
@@ -140,7 +140,7 @@ function entryRecord(core: QueueCore, entry: Entry): CommandRecord {
   }
   const present = Object.entries(optional).filter(([, value]) => value !== undefined)
   return {
-    ...waitingRecord(core, { ...entry, arrivedAt: entry.arrivedAt as number }),
+    ...waitingRecord(core, { run, body, priority, arrivedAt: entry.arrivedAt as number }),
     attempt: entry.attempt,
     ...Object.fromEntries(present),
   }

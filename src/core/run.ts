@@ -100,7 +100,7 @@ class Rejection {
   }
 }
 
-const ignore = (): void => {}
+const ignore = (): void => undefined
 
 /** Ends a run with an error, and keeps a run that nobody awaits quiet. */
 export function rejectRun(run: Run, settle: Settle, error: unknown): void {

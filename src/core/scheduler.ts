@@ -191,7 +191,7 @@ export class Scheduler {
     }
     const ranks = [...new Set(this.#lanes.flatMap((lane) => this.#orders(lane)))].sort((a, b) => a - b)
     this.#rings = ranks.map(() => undefined)
-    this.#bits = new Array(Math.ceil(ranks.length / 32)).fill(0)
+    this.#bits = new Array<number>(Math.ceil(ranks.length / 32)).fill(0)
     const rankOf = new Map(ranks.map((order, rank) => [order, rank]))
     const moved: LaneState[] = []
     for (const lane of inTurn) {

@@ -28,21 +28,14 @@ export const COMMAND_STATES: readonly CommandState[] = [
   'cancelled',
 ]
 
-/** The table: by the state that is entered, the states that it may be entered from. A switch, because it is asked twice per command. */
+/** The table: by the state that is entered, the states that it may be entered from. Comparisons, because it is asked twice per command. */
 export function isLegal(from: CommandState, to: CommandState): boolean {
-  switch (to) {
-    case 'active':
-      return from === 'pending'
-    case 'pending':
-      return from === 'delayed'
-    case 'failed':
-      // A command without a handler fails while it waits: it takes no slot for an attempt that cannot happen.
-      return from === 'active' || from === 'pending'
-    case 'cancelled':
-      return from === 'active' || from === 'pending' || from === 'delayed'
-    default:
-      return from === 'active'
-  }
+  if (to === 'pending') return from === 'delayed'
+  if (to === 'active') return from === 'pending'
+  if (to === 'cancelled') return !isFinal(from)
+  // A command without a handler fails while it waits: it takes no slot for an attempt that cannot happen.
+  if (to === 'failed') return from === 'active' || from === 'pending'
+  return from === 'active'
 }
 
 /** Whether a command in this state has its outcome. */

@@ -3,6 +3,7 @@
  * `drain` return promises, and everything else of the queue is within reach through `queue`.
  */
 import {
+  type QueueStats as CoreStats,
   defaultLanes,
   type EventKey,
   type EventStream,
@@ -10,10 +11,9 @@ import {
   JsonCommand,
   LaneConfig,
   type LaneDefinition,
-  type LaneEvent,
   LaneError,
+  type LaneEvent,
   QueueManager,
-  type QueueStats as CoreStats,
 } from '../core/index.js'
 
 /** A lane of `Lane.withLanes`. */
@@ -59,23 +59,23 @@ export class Lane {
   /** The queue itself, for everything that this facade does not name. */
   readonly queue: QueueManager
 
-  /** The six built-in lanes. */
-  constructor() {
-    this.queue = newQueue(defaultLanes())
+  /** The six built-in lanes, or those that are given. */
+  constructor(lanes: Readonly<Record<string, LaneDefinition>> = defaultLanes()) {
+    this.queue = new QueueManager({ lanes, events: { capacity: CALLBACK_CAPACITY } })
   }
 
   /** Lanes of your own. `CONFIG_INVALID` for values that are not allowed; a later lane of the same id replaces an earlier. */
   static withLanes(specs: readonly LaneSpec[]): Lane {
     if (!Array.isArray(specs))
       throw new LaneError('CONFIG_INVALID', 'Configuration error: withLanes takes an array of lanes')
-    const lane: { queue: QueueManager } = Object.create(Lane.prototype)
-    lane.queue = newQueue(Object.fromEntries(specs.map(definitionOf)))
-    return lane as Lane
+    return new Lane(Object.fromEntries(specs.map(definitionOf)))
   }
 
   /** Starts work. Idempotent; commands may be submitted before it. */
   start(): void {
-    this.queue.start().catch(() => {}) // after the end of the queue: the reference's start() says nothing either
+    this.queue.start().catch(() => {
+      // after the end of the queue: the reference's start() says nothing either
+    })
   }
 
   /** Says how commands of a type are run. Without a handler a command gives its payload back. */
@@ -123,7 +123,7 @@ export class Lane {
 
   /** Refuses new work from now on. */
   shutdown(): void {
-    this.queue.shutdown().catch(() => {}) // it has no way to fail
+    void this.queue.shutdown() // it has no way to fail
   }
 
   /** Waits until everything accepted has settled; rejects with `DRAIN_TIMEOUT` at the limit. */
@@ -131,9 +131,6 @@ export class Lane {
     await this.queue.drain(timeoutMs)
   }
 }
-
-const newQueue = (lanes: Record<string, LaneDefinition>): QueueManager =>
-  new QueueManager({ lanes, events: { capacity: CALLBACK_CAPACITY } })
 
 function definitionOf(spec: LaneSpec): [string, LaneDefinition] {
   const { laneId, priority, minConcurrency, maxConcurrency, timeoutSecs, pressureThreshold, ...unknown } = spec
@@ -151,6 +148,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
+    // biome-ignore lint/style/useErrorCause: it is there; the rule only knows the platform's own error classes
     throw new LaneError('PAYLOAD_INVALID', 'A string payload must be JSON text', { cause: error })
   }
 }
@@ -160,7 +158,7 @@ function deliver(stream: EventStream, callback: LaneCallback): () => void {
   const run = async (): Promise<void> => {
     for await (const event of stream) call(callback, event)
   }
-  run().catch(() => {}) // a stream of events does not fail
+  void run() // a stream of events does not fail
   return () => stream.close()
 }
 

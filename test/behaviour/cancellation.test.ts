@@ -202,7 +202,7 @@ test('a child is cancelled with its parent, whatever it does', async () => {
   parent.cancel('the whole family')
   await errorOf(parent)
   expect((await Promise.all(children)).map(({ message }) => message)).toEqual(
-    Array(4).fill('Command cancelled: the whole family'),
+    new Array(4).fill('Command cancelled: the whole family'),
   )
   await t.clock.advance(1000)
   expect(t.notes).toEqual([])
@@ -225,17 +225,17 @@ test('grandchildren are cancelled with their ancestors', async () => {
 
 test('a detached child goes on without its parent', async () => {
   await using t = await setup()
-  const child = gate<PromiseLike<string>>()
+  const child = gate<readonly [PromiseLike<string>]>()
   const parent = t.queue.submit('work', async (ctx) => {
-    const run = ctx.queue.submit('work', t.takes(50, 'free'), { detached: true })
-    child.open({ then: (...callbacks) => run.then(...callbacks) })
+    child.open([ctx.queue.submit('work', t.takes(50, 'free'), { detached: true })])
     await t.sleep(1000)
   })
   await t.clock.advance(10)
   parent.cancel()
   await errorOf(parent)
   await t.clock.advance(40)
-  expect(await child.promise).toBe('free')
+  const [run] = await child.promise
+  expect(await run).toBe('free')
 })
 
 test('a child of a parent that was cancelled meanwhile is cancelled at once', async () => {
@@ -342,7 +342,11 @@ test('the signal of a submitter is let go when the command has settled', async (
 test('any number of commands may share one signal', async () => {
   await using t = await setup()
   const controller = new AbortController()
-  const runs = t.queue.submitBatch('work', Array.from({ length: 50 }, () => t.takes(10)), { signal: controller.signal })
+  const runs = t.queue.submitBatch(
+    'work',
+    Array.from({ length: 50 }, () => t.takes(10)),
+    { signal: controller.signal },
+  )
   await t.clock.settle()
   const errors = Promise.all(runs.map(errorOf))
   controller.abort('all of them')

@@ -47,9 +47,13 @@ test('an issue without a place stands alone, and a place may be made of steps', 
   }
   const placeless = defineCommand({
     type: 'placeless',
-    payload: { '~standard': { version: 1 as const, vendor: 'mine', validate: () => ({ issues: [{ message: 'no' }] }) } },
+    payload: {
+      '~standard': { version: 1 as const, vendor: 'mine', validate: () => ({ issues: [{ message: 'no' }] }) },
+    },
   })
-  expect((await errorOf(t.queue.submit('work', placeless({})))).message).toBe('The payload of placeless is not valid: no')
+  expect((await errorOf(t.queue.submit('work', placeless({})))).message).toBe(
+    'The payload of placeless is not valid: no',
+  )
   const nested = defineCommand({ type: 'nested', payload: steps })
   expect((await errorOf(t.queue.submit('work', nested({} as never)))).message).toBe(
     'The payload of nested is not valid: a.0.b: wrong',

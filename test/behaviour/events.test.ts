@@ -77,7 +77,10 @@ test('whatever becomes of a command, its events follow one grammar', async () =>
     t.queue.submit('work', body as never),
     t.queue.submit('work', body as never, { delayMs: 7 }),
   ])
-  runs.push(t.queue.submit('nowhere' as 'work', () => 1), t.queue.submit('work', { type: 'nobody' }))
+  runs.push(
+    t.queue.submit('nowhere' as 'work', () => 1),
+    t.queue.submit('work', { type: 'nobody' }),
+  )
   runs[10]?.cancel()
   await t.clock.advance(12)
   runs[11]?.cancel()
@@ -118,7 +121,15 @@ test('without a listener nothing is kept for later ones', async () => {
 
 test('a queue without listeners tells nobody and does its work', async () => {
   await using t = await setup(
-    { work: { maxConcurrency: 1, timeoutMs: 50, retry: RetryPolicy.fixed(1, 1), pressureThreshold: 1, zombieGraceMs: 5 } },
+    {
+      work: {
+        maxConcurrency: 1,
+        timeoutMs: 50,
+        retry: RetryPolicy.fixed(1, 1),
+        pressureThreshold: 1,
+        zombieGraceMs: 5,
+      },
+    },
     { deadLetters: true, start: false },
   )
   t.recorder.stop()
@@ -205,14 +216,17 @@ test('a recorder forgets and stops when it is told to', async () => {
   expect(t.recorder.keys()).toHaveLength(3)
 })
 
-test.each<EventKey>(['queue.command.completed', 'queue.command.failed'])('%s is told before the caller is', async (key) => {
-  await using t = await setup()
-  const run = t.queue.submit('work', () => {
-    if (key === 'queue.command.failed') throw new Error('no')
-  })
-  const seen = run.then(
-    () => t.recorder.keys(run.id).at(-1),
-    () => t.recorder.keys(run.id).at(-1),
-  )
-  expect(await seen).toBe(key)
-})
+test.each<EventKey>(['queue.command.completed', 'queue.command.failed'])(
+  '%s is told before the caller is',
+  async (key) => {
+    await using t = await setup()
+    const run = t.queue.submit('work', () => {
+      if (key === 'queue.command.failed') throw new Error('no')
+    })
+    const seen = run.then(
+      () => t.recorder.keys(run.id).at(-1),
+      () => t.recorder.keys(run.id).at(-1),
+    )
+    expect(await seen).toBe(key)
+  },
+)

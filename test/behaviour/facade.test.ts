@@ -70,9 +70,22 @@ test('lanes of one’s own replace the six, and a later one its namesake', async
 
 test.each([
   ['no list', 7, 'withLanes takes an array of lanes'],
-  ['a priority above 255', [{ laneId: 'a', priority: 256, minConcurrency: 1, maxConcurrency: 1 }], "lane 'a'.priority must be an integer from 0 to 255, got 256"],
-  ['a maximum of 0', [{ laneId: 'a', priority: 0, minConcurrency: 1, maxConcurrency: 0 }], 'LaneConfig.maxConcurrency must be an integer of at least 1, or Infinity, got 0'],
-  ['a timeout of 0', [{ laneId: 'a', priority: 0, minConcurrency: 1, maxConcurrency: 1, timeoutSecs: 0 }], 'LaneConfig.timeoutMs must be a number of milliseconds, above 0, got 0'],
+  ['no id', [{ priority: 0, minConcurrency: 1, maxConcurrency: 1 }], 'laneId must be a string, got undefined'],
+  [
+    'a priority above 255',
+    [{ laneId: 'a', priority: 256, minConcurrency: 1, maxConcurrency: 1 }],
+    "lane 'a'.priority must be an integer from 0 to 255, got 256",
+  ],
+  [
+    'a maximum of 0',
+    [{ laneId: 'a', priority: 0, minConcurrency: 1, maxConcurrency: 0 }],
+    'LaneConfig.maxConcurrency must be an integer of at least 1, or Infinity, got 0',
+  ],
+  [
+    'a timeout of 0',
+    [{ laneId: 'a', priority: 0, minConcurrency: 1, maxConcurrency: 1, timeoutSecs: 0 }],
+    'LaneConfig.timeoutMs must be a number of milliseconds, above 0, got 0',
+  ],
 ])('lanes with %s are refused', (_what, specs, message) => {
   expect(thrownBy(() => Lane.withLanes(specs as never))).toMatchObject({
     code: 'CONFIG_INVALID',

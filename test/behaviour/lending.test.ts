@@ -203,12 +203,14 @@ test('a grandchild keeps its place when the child between ends first', async () 
   const grandchild = { seen: '' }
   const run = t.queue.submit('a', (ctx) =>
     ctx.run('b', async (inner) => {
-      inner.run('a', () => innermost.promise).then(
-        (value) => {
-          grandchild.seen = String(value)
-        },
-        () => {},
-      )
+      inner
+        .run('a', () => innermost.promise)
+        .then(
+          (value) => {
+            grandchild.seen = String(value)
+          },
+          () => {},
+        )
       await t.sleep(10)
       return 'child'
     }),
@@ -371,7 +373,7 @@ test('a slot is lent only by the attempt that waits: what an earlier attempt lef
 test('a child of a parent that has ended is a command like any other', async () => {
   await using t = await setup({ work: { maxConcurrency: 1 } })
   const left = gate<CommandContext>()
-  await t.queue.submit('work', (ctx) => left.open(ctx))
+  await t.queue.submit('work', (own) => left.open(own))
   const ctx = await left.promise
   expect(await ctx.run('work', () => 'late child')).toBe('late child')
   const run = ctx.queue.submit('work', () => 'late')

@@ -29,40 +29,56 @@ async function take(t: Setup, step: Step): Promise<unknown> {
   return outcome
 }
 
-test.each(orders.map((order) => [order.join(', '), order] as const))('the steps %s agree and none hangs', async (_name, order) => {
-  await using t = await setup({ work: { maxConcurrency: 1 } }, { start: false })
-  const runs = [1, 2].map(() => t.queue.submit('work', t.takes(10)))
-  const outcomes = Promise.all(runs.map((run) => run.then(() => 'done', (error: { code: string }) => error.code)))
-  const seen: unknown[] = []
-  for (const step of order) seen.push(await take(t as Setup, step))
-  // What must come of each step follows from whether the queue was started, and ended, before it.
-  let started = false
-  let ended = false
-  let shutDown = false
-  const expected = order.map((step) => {
-    if (step === 'start') {
-      if (ended && !started) return 'SHUTTING_DOWN'
-      started = true
-      if (shutDown) ended = true
+test.each(orders.map((order) => [order.join(', '), order] as const))(
+  'the steps %s agree and none hangs',
+  async (_name, order) => {
+    await using t = await setup({ work: { maxConcurrency: 1 } }, { start: false })
+    const runs = [1, 2].map(() => t.queue.submit('work', t.takes(10)))
+    const outcomes = Promise.all(
+      runs.map((run) =>
+        run.then(
+          () => 'done',
+          (error: { code: string }) => error.code,
+        ),
+      ),
+    )
+    const seen: unknown[] = []
+    for (const step of order) seen.push(await take(t as Setup, step))
+    // What must come of each step follows from whether the queue was started, and ended, before it.
+    let started = false
+    let ended = false
+    let shutDown = false
+    const expected = order.map((step) => {
+      if (step === 'start') {
+        if (ended && !started) return 'SHUTTING_DOWN'
+        started = true
+        if (shutDown) ended = true
+        return 'done'
+      }
+      if (step === 'drain') return started || ended ? 'done' : 'DRAIN_TIMEOUT'
+      shutDown = true
+      if (step === 'close' || started) ended = true
       return 'done'
-    }
-    if (step === 'drain') return started || ended ? 'done' : 'DRAIN_TIMEOUT'
-    shutDown = true
-    if (step === 'close' || started) ended = true
-    return 'done'
-  })
-  expect(seen).toEqual(expected)
-  await t.queue.close()
-  expect(await outcomes).toEqual(Array(2).fill(started ? 'done' : 'COMMAND_CANCELLED'))
-  const shutdowns = t.recorder.keys().filter((key) => key.startsWith('queue.shutdown'))
-  expect(shutdowns).toEqual(['queue.shutdown.started', 'queue.shutdown.complete'])
-  expect(t.recorder.keys().at(-1)).toBe('queue.shutdown.complete')
-})
+    })
+    expect(seen).toEqual(expected)
+    await t.queue.close()
+    expect(await outcomes).toEqual(new Array(2).fill(started ? 'done' : 'COMMAND_CANCELLED'))
+    const shutdowns = t.recorder.keys().filter((key) => key.startsWith('queue.shutdown'))
+    expect(shutdowns).toEqual(['queue.shutdown.started', 'queue.shutdown.complete'])
+    expect(t.recorder.keys().at(-1)).toBe('queue.shutdown.complete')
+  },
+)
 
 test('all steps at once agree', async () => {
   await using t = await setup({ work: {} }, { start: false })
   const run = t.queue.submit('work', t.takes(10, 'ran'))
-  const steps = Promise.all([t.queue.start(), t.queue.start(), t.queue.drain(50), t.queue.shutdown(), t.queue.drain(50)])
+  const steps = Promise.all([
+    t.queue.start(),
+    t.queue.start(),
+    t.queue.drain(50),
+    t.queue.shutdown(),
+    t.queue.drain(50),
+  ])
   await t.clock.advance(10)
   await steps
   expect(await run).toBe('ran')
@@ -229,9 +245,11 @@ test.each([-1, Number.NaN, Number.POSITIVE_INFINITY, undefined])('a limit of %s 
   expect((await errorOf(t.queue.drain(limit as number))).message).toMatch(
     /^Configuration error: drain timeoutMs must be a number of milliseconds, 0 or more, got/,
   )
-  if (limit !== undefined) {
-    expect((await errorOf(t.queue.close({ timeoutMs: limit }))).message).toMatch(/^Configuration error: close timeoutMs/)
-  }
+})
+
+test.each([-1, Number.NaN, Number.POSITIVE_INFINITY])('a limit of %s of close is refused', async (timeoutMs) => {
+  await using t = await setup()
+  expect((await errorOf(t.queue.close({ timeoutMs }))).message).toMatch(/^Configuration error: close timeoutMs/)
 })
 
 test('drain waits for a submit whose payload is still being checked, and names it', async () => {

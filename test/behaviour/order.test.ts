@@ -134,15 +134,17 @@ test('as many commands start as there is room, at once', async () => {
   for (let n = 0; n < 100; n++) t.queue.submit('more', t.takes(10))
   await t.clock.settle()
   const { lanes } = t.queue.stats()
-  expect([lanes.work?.active, lanes.work?.pending, lanes.more?.active]).toEqual([3, 7, 100])
+  expect([lanes['work']?.active, lanes['work']?.pending, lanes['more']?.active]).toEqual([3, 7, 100])
 })
 
 test('a retry that is due keeps its original arrival place', async () => {
   await using t = await setup({ work: { maxConcurrency: 1, retry: RetryPolicy.fixed(1, 15) } })
-  const failsOnce = (): ((ctx: { attempt: number }) => Promise<void>) => async ({ attempt }) => {
-    t.notes.push(`old-${attempt}`)
-    if (attempt === 1) throw new Error('once')
-  }
+  const failsOnce =
+    (): ((ctx: { attempt: number }) => Promise<void>) =>
+    async ({ attempt }) => {
+      t.notes.push(`old-${attempt}`)
+      if (attempt === 1) throw new Error('once')
+    }
   t.queue.submit('work', failsOnce())
   for (let n = 1; n <= 4; n++) t.queue.submit('work', t.noting(`new-${n}`, 10))
   await t.clock.advance(50)
@@ -151,10 +153,12 @@ test('a retry that is due keeps its original arrival place', async () => {
 
 test('retries that are due at once come back in their order of arrival', async () => {
   await using t = await setup({ work: { maxConcurrency: 1 } })
-  const attempt = (name: string) => async (ctx: { attempt: number }): Promise<void> => {
-    t.notes.push(`${name}${ctx.attempt}`)
-    if (ctx.attempt === 1) throw new Error('once')
-  }
+  const attempt =
+    (name: string) =>
+    async (ctx: { attempt: number }): Promise<void> => {
+      t.notes.push(`${name}${ctx.attempt}`)
+      if (ctx.attempt === 1) throw new Error('once')
+    }
   // The older one waits longer, so the younger one is due first.
   t.queue.submit('work', attempt('a'), { retry: RetryPolicy.fixed(1, 9) })
   t.queue.submit('work', attempt('b'), { retry: RetryPolicy.fixed(1, 5) })

@@ -100,7 +100,16 @@ test('an id that nobody has finds nothing', async () => {
   const waiting = t.queue.submit('work', t.takes(10))
   await t.clock.settle()
   const prefix = running.id.slice(0, 11)
-  const wrong = ['', 'nobody', prefix, `${prefix}zz`, `${prefix}?`, `${running.id}!`, ` ${running.id}`, `${waiting.id}!`]
+  const wrong = [
+    '',
+    'nobody',
+    prefix,
+    `${prefix}zz`,
+    `${prefix}?`,
+    `${running.id}!`,
+    ` ${running.id}`,
+    `${waiting.id}!`,
+  ]
   for (const id of wrong) {
     expect(await t.queue.get(id), id).toBeUndefined()
     expect(t.queue.cancel(id), id).toBe(false)
@@ -191,13 +200,48 @@ test.each([1, 7, 100, 300])('pages of %d give every command once, in order', asy
 
 test.each([
   ['no object', 7, 'CONFIG_INVALID', 'Configuration error: list options must be an object, got 7'],
-  ['an unknown option', { lane: 'x' }, 'CONFIG_INVALID', "Configuration error: list has no option 'lane'; did you mean 'laneId'?"],
-  ['a limit of 0', { limit: 0 }, 'CONFIG_INVALID', 'Configuration error: list limit must be an integer from 1 to 1000, got 0'],
-  ['a limit too high', { limit: 1001 }, 'CONFIG_INVALID', 'Configuration error: list limit must be an integer from 1 to 1000, got 1001'],
-  ['a state', { state: 'done' }, 'CONFIG_INVALID', "Configuration error: list state must be one of 'pending', 'delayed', 'active', 'completed', 'failed', 'timed_out', 'cancelled', got \"done\""],
-  ['a cursor', { cursor: 'x' }, 'CONFIG_INVALID', 'Configuration error: list cursor must be the nextCursor of a page, got "x"'],
-  ['a cursor that is no text', { cursor: 5 }, 'CONFIG_INVALID', 'Configuration error: list cursor must be the nextCursor of a page, got 5'],
-  ['a negative cursor', { cursor: '-1' }, 'CONFIG_INVALID', 'Configuration error: list cursor must be the nextCursor of a page, got "-1"'],
+  [
+    'an unknown option',
+    { lane: 'x' },
+    'CONFIG_INVALID',
+    "Configuration error: list has no option 'lane'; did you mean 'laneId'?",
+  ],
+  [
+    'a limit of 0',
+    { limit: 0 },
+    'CONFIG_INVALID',
+    'Configuration error: list limit must be an integer from 1 to 1000, got 0',
+  ],
+  [
+    'a limit too high',
+    { limit: 1001 },
+    'CONFIG_INVALID',
+    'Configuration error: list limit must be an integer from 1 to 1000, got 1001',
+  ],
+  [
+    'a state',
+    { state: 'done' },
+    'CONFIG_INVALID',
+    "Configuration error: list state must be one of 'pending', 'delayed', 'active', 'completed', 'failed', 'timed_out', 'cancelled', got \"done\"",
+  ],
+  [
+    'a cursor',
+    { cursor: 'x' },
+    'CONFIG_INVALID',
+    'Configuration error: list cursor must be the nextCursor of a page, got "x"',
+  ],
+  [
+    'a cursor that is no text',
+    { cursor: 5 },
+    'CONFIG_INVALID',
+    'Configuration error: list cursor must be the nextCursor of a page, got 5',
+  ],
+  [
+    'a negative cursor',
+    { cursor: '-1' },
+    'CONFIG_INVALID',
+    'Configuration error: list cursor must be the nextCursor of a page, got "-1"',
+  ],
   ['a lane', { laneId: 'nowhere' }, 'LANE_NOT_FOUND', 'Lane not found: nowhere'],
 ])('a list with %s is refused', async (_what, options, code, message) => {
   await using t = await setup()

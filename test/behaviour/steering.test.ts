@@ -124,14 +124,28 @@ test('an option given as undefined goes back to its default', async () => {
 
 test.each([
   ['no object', 7, 'configure must be an object, got 7'],
-  ['an unknown option', { maxConcurency: 1 }, "lane 'work' has no option 'maxConcurency'; did you mean 'maxConcurrency'?"],
-  ['a bad value', { maxConcurrency: 0 }, "lane 'work'.maxConcurrency must be an integer of at least 1, or Infinity, got 0"],
+  [
+    'an unknown option',
+    { maxConcurency: 1 },
+    "lane 'work' has no option 'maxConcurency'; did you mean 'maxConcurrency'?",
+  ],
+  [
+    'a bad value',
+    { maxConcurrency: 0 },
+    "lane 'work'.maxConcurrency must be an integer of at least 1, or Infinity, got 0",
+  ],
   ['a bad priority', { priority: 300 }, "lane 'work'.priority must be an integer from 0 to 255, got 300"],
-  ['a minimum above the maximum', { minConcurrency: 5 }, "lane 'work'.minConcurrency must be at most maxConcurrency (4), got 5"],
+  [
+    'a minimum above the maximum',
+    { minConcurrency: 5 },
+    "lane 'work'.minConcurrency must be at most maxConcurrency (4), got 5",
+  ],
 ])('a change with %s is refused and changes nothing', async (_what, change, message) => {
   await using t = await setup()
   const before = t.queue.lane('work').status()
-  expect(thrownBy(() => t.queue.lane('work').configure(change as never)).message).toBe(`Configuration error: ${message}`)
+  expect(thrownBy(() => t.queue.lane('work').configure(change as never)).message).toBe(
+    `Configuration error: ${message}`,
+  )
   expect(t.queue.lane('work').status()).toEqual(before)
   expect(t.events()).toEqual([])
 })

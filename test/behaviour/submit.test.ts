@@ -267,8 +267,16 @@ test.each([
   ['a type that is empty', { type: '' }, 'A command\'s type must be a string that is not empty, got ""'],
   ['a type that is no text', { type: 7 }, "A command's type must be a string that is not empty, got 7"],
   ['no type', {}, "A command's type must be a string that is not empty, got undefined"],
-  ['an execute without a type', { execute() {} }, "A command's commandType must be a string that is not empty, got undefined"],
-  ['an empty commandType', { commandType: '', execute() {} }, 'A command\'s commandType must be a string that is not empty, got ""'],
+  [
+    'an execute without a type',
+    { execute() {} },
+    "A command's commandType must be a string that is not empty, got undefined",
+  ],
+  [
+    'an empty commandType',
+    { commandType: '', execute() {} },
+    'A command\'s commandType must be a string that is not empty, got ""',
+  ],
 ])('a command of %s is refused', async (_what, command, message) => {
   await using t = await setup()
   const run = t.queue.submit('work', command as never)
@@ -280,7 +288,6 @@ test.each([
 
 test.each([
   ['submit options', 'fast', 'submit options must be an object, got "fast"'],
-  ['null', null, 'submit options must be an object, got null'],
   ['unknown', { prioritty: 1 }, "submit has no option 'prioritty'; did you mean 'priority'?"],
   ['rate limits', { cost: 1 }, "submit has no option 'cost'"],
   ['dedupe', { dedupe: { id: 'a' } }, "submit has no option 'dedupe'"],
@@ -317,6 +324,11 @@ test('options that are all undefined are as good as none', async () => {
     signal: undefined,
   })
   expect(await run).toBe('ok')
+})
+
+test('options given as null are as good as none', async () => {
+  await using t = await setup()
+  expect(await t.queue.submit('work', () => 'ok', null as never)).toBe('ok')
 })
 
 test('metadata is kept with the command and shown in its record', async () => {
@@ -358,24 +370,64 @@ test.each([
   ['no options', undefined, 'QueueManager options must be an object, got undefined'],
   ['no lanes', {}, 'lanes must be an object, got undefined'],
   ['an empty list of lanes', { lanes: {} }, 'lanes must be an object with at least one lane, got {}'],
-  ['an unknown option', { lanes: { a: { priority: 0 } }, lane: 1 }, "QueueManager has no option 'lane'; did you mean 'lanes'?"],
+  [
+    'an unknown option',
+    { lanes: { a: { priority: 0 } }, lane: 1 },
+    "QueueManager has no option 'lane'; did you mean 'lanes'?",
+  ],
   ['storage', { lanes: { a: { priority: 0 } }, storage: {} }, "QueueManager has no option 'storage'"],
-  ['a maxConcurrency of 0', { lanes: { a: { priority: 0 } }, maxConcurrency: 0 }, 'maxConcurrency must be an integer of at least 1, or Infinity, got 0'],
+  [
+    'a maxConcurrency of 0',
+    { lanes: { a: { priority: 0 } }, maxConcurrency: 0 },
+    'maxConcurrency must be an integer of at least 1, or Infinity, got 0',
+  ],
   ['an onFault', { lanes: { a: { priority: 0 } }, onFault: 1 }, 'onFault must be a function, got 1'],
   ['events', { lanes: { a: { priority: 0 } }, events: 1 }, 'events must be an object, got 1'],
   ['events options', { lanes: { a: { priority: 0 } }, events: { size: 1 } }, "events has no option 'size'"],
-  ['events capacity', { lanes: { a: { priority: 0 } }, events: { capacity: 0 } }, 'EventEmitter capacity must be an integer of at least 1, got 0'],
+  [
+    'events capacity',
+    { lanes: { a: { priority: 0 } }, events: { capacity: 0 } },
+    'EventEmitter capacity must be an integer of at least 1, got 0',
+  ],
   ['retention', { lanes: { a: { priority: 0 } }, retention: 5 }, 'retention must be an object, got 5'],
   ['retention options', { lanes: { a: { priority: 0 } }, retention: { max: 5 } }, "retention has no option 'max'"],
-  ['retention count', { lanes: { a: { priority: 0 } }, retention: { count: -1 } }, 'retention.count must be an integer of at least 0, got -1'],
-  ['dead letters', { lanes: { a: { priority: 0 } }, deadLetters: -1 }, 'deadLetters must be an integer of at least 0, got -1'],
+  [
+    'retention count',
+    { lanes: { a: { priority: 0 } }, retention: { count: -1 } },
+    'retention.count must be an integer of at least 0, got -1',
+  ],
+  [
+    'dead letters',
+    { lanes: { a: { priority: 0 } }, deadLetters: -1 },
+    'deadLetters must be an integer of at least 0, got -1',
+  ],
   ['a lane without a name', { lanes: { '': { priority: 0 } } }, 'lane id must be a string that is not empty, got ""'],
   ['a lane that is no object', { lanes: { a: 1 } }, "lane 'a' must be an object, got 1"],
-  ['a lane without a priority', { lanes: { a: {} } }, "lane 'a'.priority must be an integer from 0 to 255, got undefined"],
-  ['a priority too low', { lanes: { a: { priority: 256 } } }, "lane 'a'.priority must be an integer from 0 to 255, got 256"],
-  ['a lane option that is not built', { lanes: { a: { priority: 0, rateLimit: {} } } }, "lane 'a' has no option 'rateLimit'"],
-  ['a lane maximum of 0', { lanes: { a: { priority: 0, maxConcurrency: 0 } } }, "lane 'a'.maxConcurrency must be an integer of at least 1, or Infinity, got 0"],
-  ['a minimum above the maximum', { lanes: { a: { priority: 0, minConcurrency: 5 } } }, "lane 'a'.minConcurrency must be at most maxConcurrency (4), got 5"],
+  [
+    'a lane without a priority',
+    { lanes: { a: {} } },
+    "lane 'a'.priority must be an integer from 0 to 255, got undefined",
+  ],
+  [
+    'a priority too low',
+    { lanes: { a: { priority: 256 } } },
+    "lane 'a'.priority must be an integer from 0 to 255, got 256",
+  ],
+  [
+    'a lane option that is not built',
+    { lanes: { a: { priority: 0, rateLimit: {} } } },
+    "lane 'a' has no option 'rateLimit'",
+  ],
+  [
+    'a lane maximum of 0',
+    { lanes: { a: { priority: 0, maxConcurrency: 0 } } },
+    "lane 'a'.maxConcurrency must be an integer of at least 1, or Infinity, got 0",
+  ],
+  [
+    'a minimum above the maximum',
+    { lanes: { a: { priority: 0, minConcurrency: 5 } } },
+    "lane 'a'.minConcurrency must be at most maxConcurrency (4), got 5",
+  ],
 ])('a queue with %s is refused', (_what, options, message) => {
   expect(thrownBy(() => new QueueManager(options as never))).toMatchObject({
     code: 'CONFIG_INVALID',

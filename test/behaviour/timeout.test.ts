@@ -96,7 +96,11 @@ test('a signal that is read after the timeout has aborted already', async () => 
 })
 
 test.each([
-  ['a TimeoutError of the platform', new DOMException('The operation timed out', 'TimeoutError'), 'The operation timed out'],
+  [
+    'a TimeoutError of the platform',
+    new DOMException('The operation timed out', 'TimeoutError'),
+    'The operation timed out',
+  ],
   ['a timeout of ours', Object.assign(new Error('mine'), { name: 'TimeoutError' }), 'mine'],
 ])('a command that fails with %s counts as timed out', async (_what, cause, text) => {
   await using t = await setup()
@@ -214,7 +218,7 @@ test('what an abandoned body still returns or throws finds nobody', async () => 
   const runs = [t.queue.submit('work', () => value.promise), t.queue.submit('work', () => failure.promise)]
   const errors = Promise.all(runs.map(errorOf))
   await t.clock.advance(50)
-  expect((await errors).map(({ message }) => message)).toEqual(Array(2).fill('Command timed out after 50ms'))
+  expect((await errors).map(({ message }) => message)).toEqual(new Array(2).fill('Command timed out after 50ms'))
   const others = [1, 2].map(() => t.queue.submit('work', t.takes(20, 'other')))
   await t.clock.settle()
   value.open('late')

@@ -12,7 +12,6 @@ type Lane = Record<'submitted' | 'done' | 'failed' | 'timedOut' | 'cancelled' | 
 
 /** As much of the document as is looked at here. */
 type Summary = {
-  readonly interrupted: boolean
   readonly seconds: number
   readonly read: { readonly files: number; readonly lines: number; readonly todos: number; readonly notes: number }
   readonly leftOut: readonly string[]
@@ -69,7 +68,7 @@ describe('on a small folder', () => {
   let summary: Summary
 
   beforeAll(async () => {
-    ended = await demo('--json', '--seconds', '4', tree)
+    ended = await demo('--json', '--seconds', '5', tree)
     summary = JSON.parse(ended.stdout) as Summary
   }, LIMIT_MS)
 
@@ -149,15 +148,18 @@ test(
 test(
   'an interruption ends it in good order',
   async () => {
-    const { child, ended } = start('demo/main', ['--json', tree], { TMPDIR: temp })
-    await new Promise((resolve) => setTimeout(resolve, 1500))
+    const { child, ended } = start('demo/main', ['--seconds', '15', tree], { TMPDIR: temp })
+    // not before it is at work: a signal that comes while Node starts just ends it
+    await new Promise<void>((resolve) => {
+      child.stdout.on('data', (text: string) => {
+        if (text.includes('deliver the notes')) resolve()
+      })
+    })
     child.kill('SIGINT')
     const { code, stdout } = await ended
-    const { interrupted, lanes, checks } = JSON.parse(stdout) as Summary
-    expect(code).toBe(130)
-    expect(interrupted).toBe(true)
-    for (const lane of Object.values(lanes)) expect(sum(lane)).toBe(lane.submitted)
-    expect(checks).toEqual({ countsAddUp: true, notesAgree: true })
+    expect({ code, interrupted: stdout.includes('Interrupted after') }).toEqual({ code: 130, interrupted: true })
+    expect(stdout).toMatch(/^ ok +every command/m)
+    expect(stdout).toMatch(/^ ok +every note/m)
     expect(readdirSync(temp)).toEqual([])
   },
   LIMIT_MS,
@@ -170,15 +172,23 @@ describe('a command line that makes no sense', () => {
     ['an unknown option', ['--colour'], `Unknown option '--colour'.\n\nUsage: npm run demo`],
     ['too long', ['--seconds', '90'], `--seconds takes a number from 3 to 15, not '90'.\n\nUsage`],
     ['two folders', ['a', 'b'], 'One folder at a time, please.'],
-  ])('%s is refused with a sentence', async (_what, args, message) => {
-    const { code, stdout, stderr } = await demo('--json', ...args)
-    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
-    expect(stderr).toContain(message)
-  })
+  ])(
+    '%s is refused with a sentence',
+    async (_what, args, message) => {
+      const { code, stdout, stderr } = await demo('--json', ...args)
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+      expect(stderr).toContain(message)
+    },
+    LIMIT_MS,
+  )
 
-  test('--help is none', async () => {
-    const { code, stdout, stderr } = await demo('--help')
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(stdout).toContain('Usage: npm run demo')
-  })
+  test(
+    '--help is none',
+    async () => {
+      const { code, stdout, stderr } = await demo('--help')
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      expect(stdout).toContain('Usage: npm run demo')
+    },
+    LIMIT_MS,
+  )
 })

@@ -1,5 +1,5 @@
 /** What handlers do with their signal, their context and their own queue. */
-import { type CommandContext, defineCommand, RetryPolicy } from '@a3s-lab/lane'
+import { type CommandContext, type CommandRecord, defineCommand, RetryPolicy } from '@a3s-lab/lane'
 import { expect, test } from 'vitest'
 import { errorOf, gate, setup } from '../support/setup.js'
 
@@ -96,7 +96,7 @@ test('a handler may cancel its whole lane, itself included', async () => {
   )
   const errors = Promise.all(runs.map(errorOf))
   await t.clock.advance(10)
-  expect((await errors).map(({ message }) => message)).toEqual(Array(4).fill('Command cancelled: by a handler'))
+  expect((await errors).map(({ message }) => message)).toEqual(new Array(4).fill('Command cancelled: by a handler'))
   expect(t.queue.lane('work').status()).toMatchObject({ active: 0, pending: 0, zombies: 0 })
 })
 
@@ -201,7 +201,7 @@ test('a log keeps its newest thousand lines, and anything is a line', async () =
     for (let n = 0; n < 1005; n++) log(n as never)
   })
   await run
-  const { logs } = (await t.queue.get(run.id)) as { logs: { line: string }[] }
+  const { logs } = (await t.queue.get(run.id)) as Required<CommandRecord>
   expect([logs.length, logs[0]?.line, logs.at(-1)?.line]).toEqual([1000, '5', '1004'])
 })
 
@@ -224,7 +224,7 @@ test('a sync handler that always submits its successor lets every one of them en
   expect(t.queue.stats()).toMatchObject({ totalActive: 0, totalPending: 0 })
 })
 
-const schema = (validate: () => unknown): never =>
+const schema = (validate: (value?: unknown) => unknown): never =>
   ({ '~standard': { version: 1, vendor: 'hostile', validate } }) as never
 
 test('a submit whose schema never answers is cancelled at once', async () => {
@@ -237,14 +237,42 @@ test('a submit whose schema never answers is cancelled at once', async () => {
   expect(run.state).toBe('cancelled')
 })
 
-test('a queue whose schema never answers can be closed, and the submit is refused', async () => {
+test('a schema that refuses a submit that was cancelled meanwhile changes nothing', async () => {
+  await using t = await setup()
+  const answer = gate<{ issues: { message: string }[] }>()
+  const late = defineCommand({ type: 'late', payload: schema(() => answer.promise) })
+  const run = t.queue.submit('work', late(1))
+  run.cancel('first')
+  expect((await errorOf(run)).message).toBe('Command cancelled: first')
+  answer.open({ issues: [{ message: 'too late' }] })
+  await t.clock.settle()
+  expect(run.state).toBe('cancelled')
+  await t.clock.expectSettled(t.queue.drain(10))
+})
+
+test('a command whose schema takes its time is refused with a signal that cannot be listened to', async () => {
+  await using t = await setup()
+  const slow = defineCommand({ type: 'slow', payload: schema(async (value?: unknown) => ({ value })) })
+  const signal = {
+    aborted: false,
+    addEventListener() {
+      throw new Error('no listeners')
+    },
+    removeEventListener() {},
+  } as unknown as AbortSignal
+  const run = t.queue.submit('work', slow(1), { signal })
+  expect((await errorOf(run)).message).toBe('The command could not be read: no listeners')
+  expect(t.queue.stats().totalPending).toBe(0)
+})
+
+test('a queue whose schema never answers can be closed, and the run is answered', async () => {
   await using t = await setup()
   const never = defineCommand({ type: 'never', payload: schema(() => new Promise(() => {})) })
   const run = t.queue.submit('work', never(1))
   const closed = t.queue.close({ timeoutMs: 100 })
   await t.clock.advance(100)
   await closed
-  expect((await t.clock.expectSettled(errorOf(run)))['code']).toBe('SHUTTING_DOWN')
+  expect((await t.clock.expectSettled(errorOf(run)))['code']).toBe('COMMAND_CANCELLED')
 })
 
 test('a schema that throws or answers nonsense refuses its own command alone', async () => {

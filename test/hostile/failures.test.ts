@@ -77,17 +77,20 @@ test.each(cases)('a handler that throws %s fails its command and gives its slot 
   expect(await t.queue.submit('work', () => 'slot is back')).toBe('slot is back')
 })
 
-test.each(cases)('a handler that rejects with %s fails its command and gives its slot back', async (_what, thrown, text) => {
-  await using t = await setup({ work: { maxConcurrency: 1 } })
-  const run = t.queue.submit('work', () => Promise.reject(thrown), { retry: RetryPolicy.fixed(1, 10) })
-  const failed = errorOf(run)
-  await t.clock.advance(10)
-  const error = await failed
-  expect(error.message).toBe(text)
-  expect(error.cause === thrown).toBe(true)
-  expect(await t.queue.get(run.id)).toMatchObject({ state: 'failed', attempt: 2 })
-  expect(await t.queue.submit('work', () => 'slot is back')).toBe('slot is back')
-})
+test.each(cases)(
+  'a handler that rejects with %s fails its command and gives its slot back',
+  async (_what, thrown, text) => {
+    await using t = await setup({ work: { maxConcurrency: 1 } })
+    const run = t.queue.submit('work', () => Promise.reject(thrown), { retry: RetryPolicy.fixed(1, 10) })
+    const failed = errorOf(run)
+    await t.clock.advance(10)
+    const error = await failed
+    expect(error.message).toBe(text)
+    expect(error.cause === thrown).toBe(true)
+    expect(await t.queue.get(run.id)).toMatchObject({ state: 'failed', attempt: 2 })
+    expect(await t.queue.submit('work', () => 'slot is back')).toBe('slot is back')
+  },
+)
 
 test('a promise that throws after it has settled changes nothing', async () => {
   await using t = await setup()

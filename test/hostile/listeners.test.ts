@@ -22,7 +22,7 @@ test('a listener that throws is told to onFault and harms nobody', async () => {
   expect(await run).toBe('unharmed')
   expect(t.recorder.keys()).toEqual(['queue.command.submitted', 'queue.command.started', 'queue.command.completed'])
   expect((await others.recv())?.key).toBe('queue.command.submitted')
-  expect(t.faults).toEqual(Array(3).fill(new Error('listener broke')))
+  expect(t.faults).toEqual(new Array(3).fill(new Error('listener broke')))
 })
 
 test('a listener and an onFault that both throw harm nobody', async () => {
@@ -128,8 +128,8 @@ test('a listener that clears the lane while it is cleared finds nothing twice', 
   const runs = Array.from({ length: 5 }, () => t.queue.submit('work', t.noting('never')))
   during(t, 'queue.command.cancelled', () => void t.queue.lane('work').clear('by the listener'))
   t.queue.lane('work').clear('first')
-  expect((await Promise.all(runs.map(errorOf))).map(({ message }) => message).toSorted()).toEqual([
-    ...Array(4).fill('Command cancelled: by the listener'),
+  expect((await Promise.all(runs.map(errorOf))).map(({ message }) => message).sort()).toEqual([
+    ...new Array(4).fill('Command cancelled: by the listener'),
     'Command cancelled: first',
   ])
   expect(t.recorder.of('queue.command.cancelled')).toHaveLength(5)

@@ -26,7 +26,7 @@ const throwingProxy = (): object =>
 
 test('a frozen payload reaches its handler as it is', async () => {
   await using t = await setup()
-  t.queue.handle('x', (payload) => payload)
+  t.queue.handle('x', (given) => given)
   const payload = Object.freeze({ deep: Object.freeze([1]) })
   expect(await t.queue.submit('work', { type: 'x', payload })).toBe(payload)
 })
@@ -44,7 +44,7 @@ test('a payload whose every trap throws is nobody else’s business than its han
 
 test('a payload that its submitter changes afterwards is the changed one in process', async () => {
   await using t = await setup()
-  t.queue.handle('x', (payload: { n: number }) => payload.n)
+  t.queue.handle('x', (given: { n: number }) => given.n)
   const payload = { n: 1 }
   const run = t.queue.submit('work', { type: 'x', payload })
   payload.n = 2

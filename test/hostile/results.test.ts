@@ -58,7 +58,11 @@ const throwing = (...traps: readonly (keyof ProxyHandler<object>)[]): object =>
   )
 
 test.each([
-  ['whose every trap throws', throwing('getPrototypeOf', 'get', 'has', 'ownKeys', 'getOwnPropertyDescriptor'), 'getPrototypeOf trap'],
+  [
+    'whose every trap throws',
+    throwing('getPrototypeOf', 'get', 'has', 'ownKeys', 'getOwnPropertyDescriptor'),
+    'getPrototypeOf trap',
+  ],
   ['whose get trap throws', throwing('get'), 'get trap'],
 ])('a proxy %s is a failed attempt, and the slot comes back', async (_what, proxy, message) => {
   await using t = await setup({ work: { maxConcurrency: 1 } })
@@ -74,7 +78,7 @@ test('a proxy that throws when it is asked whether it is an outcome is a failed 
     {
       get(_target, key) {
         if (typeof key === 'symbol') throw new Error('no symbols')
-        return undefined
+        return 'not a function'
       },
     },
   )

@@ -4,8 +4,8 @@ import { errorOf, setup } from '../support/setup.js'
 
 type Then = (resolve: (value: unknown) => void, reject: (error: unknown) => void) => void
 
-// biome-ignore lint/suspicious/noThenProperty: thenables are the subject
-const thenable = (then: Then): unknown => ({ then })
+const withThen = (then: unknown): object => ({ then })
+const thenable = (then: Then): object => withThen(then)
 
 test.each<[string, () => unknown, unknown]>([
   ['settles at once', () => thenable((resolve) => resolve('at once')), 'at once'],
@@ -29,15 +29,30 @@ test.each<[string, () => unknown, unknown]>([
     'settled',
   ],
   ['settles with another thenable', () => thenable((resolve) => resolve(thenable((inner) => inner('inner')))), 'inner'],
-  ['is a function', () => Object.assign(() => {}, { then: ((resolve) => resolve('called')) as Then }), 'called'],
-  ['is a promise of another class', () => new (class Mine extends Promise<string> {})((resolve) => resolve('mine')), 'mine'],
+  [
+    'is a function',
+    () =>
+      Object.assign(
+        () => {},
+        thenable((resolve) => resolve('called')),
+      ),
+    'called',
+  ],
+  [
+    'is a promise of another class',
+    () => new (class Mine extends Promise<string> {})((resolve) => resolve('mine')),
+    'mine',
+  ],
   [
     'is a promise whose then was replaced',
-    () => Object.assign(Promise.resolve('genuine'), { then: () => 'replaced' }),
+    () =>
+      Object.assign(
+        Promise.resolve('genuine'),
+        withThen(() => 'replaced'),
+      ),
     'genuine',
   ],
-  // biome-ignore lint/suspicious/noThenProperty: thenables are the subject
-  ['has a then that is no function', () => ({ then: 'text' }), { then: 'text' }],
+  ['has a then that is no function', () => withThen('text'), withThen('text')],
 ])('a thenable that %s gives its first value', async (_what, body, value) => {
   await using t = await setup({ work: { maxConcurrency: 1 } })
   const run = t.queue.submit('work', body)
@@ -93,7 +108,11 @@ test.each<[string, () => unknown, string]>([
     'once only',
   ],
   ['resolves with itself', selfResolving, 'Chaining cycle detected for promise #<Promise>'],
-  ['only looks like a promise', () => Object.create(Promise.prototype), 'Method Promise.prototype.then called on incompatible receiver #<Promise>'],
+  [
+    'only looks like a promise',
+    () => Object.create(Promise.prototype),
+    'Method Promise.prototype.then called on incompatible receiver #<Promise>',
+  ],
   ['rejects', () => thenable((_resolve, reject) => reject(new Error('rejected'))), 'rejected'],
   [
     'has a constructor that throws',

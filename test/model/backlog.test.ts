@@ -106,7 +106,9 @@ class Subject {
 
   judge(): void {
     expect(this.#backlog.size).toBe(this.#waiting.length)
-    const seen = [...this.#backlog.waiting()].map(({ run, arrivedAt, priority }) => `${run.id} ${arrivedAt} ${priority}`)
+    const seen = [...this.#backlog.waiting()].map(
+      ({ run, arrivedAt, priority }) => `${run.id} ${arrivedAt} ${priority}`,
+    )
     const expected = this.#waiting.map(({ run, arrivedAt, priority }) => `${run.id} ${arrivedAt} ${priority}`)
     expect(seen.sort()).toEqual(expected.sort())
   }

@@ -15,7 +15,9 @@ export function expectAgreement(model: ReferenceQueue, real: DrivenQueue, after:
 function ofModel(model: ReferenceQueue): unknown {
   return {
     starts: model.starts,
-    commands: model.commands.map(({ n, state, answer = 'none', events }) => `${n} ${state} ${answer}: ${events.join(' ')}`),
+    commands: model.commands.map(
+      ({ n, state, answer = 'none', events }) => `${n} ${state} ${answer}: ${events.join(' ')}`,
+    ),
     lanes: model.lanes.map((lane) => ({
       id: lane.id,
       pending: model.waiting(lane).length,

@@ -144,7 +144,7 @@ export class DrivenQueue {
   }
 
   /** `ctx.run`: from outside, the body does nothing until its promise settles. */
-  runChild(parent: LiveBody, laneId: string, spec: CommandSpec, options: SubmitSpec): void {
+  runChild(parent: LiveBody, laneId: string, spec: CommandSpec, options: { readonly id: string }): void {
     parent.waiting++
     const goesOn = (): void => {
       parent.waiting--
@@ -241,7 +241,11 @@ function append(lists: Map<string, string[]>, key: string, item: string): void {
 
 const codeOf = (error: unknown): string => (isLaneError(error) ? error.code : `not an error of ours: ${String(error)}`)
 
-function deferred(): { promise: Promise<unknown>; resolve: (value: unknown) => void; reject: (error: unknown) => void } {
+function deferred(): {
+  promise: Promise<unknown>
+  resolve: (value: unknown) => void
+  reject: (error: unknown) => void
+} {
   let resolve: (value: unknown) => void = () => {}
   let reject: (error: unknown) => void = () => {}
   const promise = new Promise<unknown>((onValue, onError) => {
@@ -251,12 +255,7 @@ function deferred(): { promise: Promise<unknown>; resolve: (value: unknown) => v
   return { promise, resolve, reject }
 }
 
-function giveBack(
-  how: End,
-  value: string,
-  resolve: (value: unknown) => void,
-  reject: (error: unknown) => void,
-): void {
+function giveBack(how: End, value: string, resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
   try {
     resolve(endNow(how, value))
   } catch (error) {

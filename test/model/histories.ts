@@ -54,7 +54,10 @@ export const limits = {
 
 export const priority = fc.integer({ min: 0, max: 2 })
 
-const laneDefinition: fc.Arbitrary<LaneDefinition> = fc.record({ ...limits, priority }, { requiredKeys: ['priority'], noNullPrototype: true })
+const laneDefinition: fc.Arbitrary<LaneDefinition> = fc.record(
+  { ...limits, priority },
+  { requiredKeys: ['priority'], noNullPrototype: true },
+)
 
 export const queueSpec: fc.Arbitrary<QueueSpec> = fc
   .record({
@@ -138,7 +141,10 @@ const batchItem = fc.record({ spec: commandSpec, own: batchOptions }, { required
 const submit = submitChoice.map((choice) => new Submit(choice))
 const endBody = fc.tuple(someIndex, end).map(([body, how]) => new EndBody(body, how))
 
-const change: fc.Arbitrary<Partial<LaneDefinition>> = fc.record({ ...limits, priority }, { requiredKeys: [], noNullPrototype: true })
+const change: fc.Arbitrary<Partial<LaneDefinition>> = fc.record(
+  { ...limits, priority },
+  { requiredKeys: [], noNullPrototype: true },
+)
 
 const ownOrOther = fc.option(someIndex, { nil: undefined, freq: 2 })
 const runChild = fc.tuple(someIndex, ownOrOther, commandSpec).map((drawn) => new RunChild(...drawn))
@@ -150,13 +156,28 @@ const runChildren = ([parent, specs]: [number, CommandSpec[]]): ModelCommand =>
 /** Steps that need no time to pass, with how often they are drawn. */
 const weighted: readonly (readonly [number, fc.Arbitrary<ModelCommand>])[] = [
   [14, submit],
-  [3, fc.tuple(someIndex, fc.array(batchItem, { minLength: 1, maxLength: 4 }), batchOptions).map((drawn) => new SubmitBatch(...drawn))],
+  [
+    3,
+    fc
+      .tuple(someIndex, fc.array(batchItem, { minLength: 1, maxLength: 4 }), batchOptions)
+      .map((drawn) => new SubmitBatch(...drawn)),
+  ],
   [12, endBody],
   [4, runChild],
   [1, fc.tuple(someIndex, fc.array(commandSpec, { minLength: 2, maxLength: 3 })).map(runChildren)],
   [2, fc.tuple(someIndex, submitChoice).map(([parent, choice]) => new SubmitChild(parent, choice))],
-  [4, fc.tuple(someIndex, fc.constantFrom('run' as const, 'id' as const, 'signal' as const)).map((drawn) => new Cancel(...drawn))],
-  [1, fc.tuple(someIndex, fc.constantFrom('clear' as const, 'cancelAll' as const)).map((drawn) => new ClearLane(...drawn))],
+  [
+    4,
+    fc
+      .tuple(someIndex, fc.constantFrom('run' as const, 'id' as const, 'signal' as const))
+      .map((drawn) => new Cancel(...drawn)),
+  ],
+  [
+    1,
+    fc
+      .tuple(someIndex, fc.constantFrom('clear' as const, 'cancelAll' as const))
+      .map((drawn) => new ClearLane(...drawn)),
+  ],
   [1, someIndex.map((lane) => new PauseLane(lane))],
   [2, someIndex.map((lane) => new ResumeLane(lane))],
   [3, fc.tuple(someIndex, change).map(([lane, options]) => new ConfigureLane(lane, options))],

@@ -28,8 +28,12 @@ function plant({ name, file, find, replace, times = 1 }, folder) {
   const path = join(folder, file)
   const text = readFileSync(path, 'utf8')
   const found = text.split(find).length - 1
-  if (found !== times) throw new Error(`'${name}': the text stands ${found} times in src/${file}, expected ${times}: ${find}`)
-  writeFileSync(path, text.replaceAll(find, () => replace))
+  if (found !== times)
+    throw new Error(`'${name}': the text stands ${found} times in src/${file}, expected ${times}: ${find}`)
+  writeFileSync(
+    path,
+    text.replaceAll(find, () => replace),
+  )
 }
 
 /**

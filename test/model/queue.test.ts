@@ -67,7 +67,11 @@ test('a queue does what the reference does, whatever happens to it', async () =>
   expect.assertions(expect.getState().assertionCalls)
 }, 600_000)
 
-test.each(keptSeeds())('the history of seed $seed path $path agrees', async (kept) => {
-  await checkHistories(agrees, kept)
-  expect.assertions(expect.getState().assertionCalls)
-}, 600_000)
+test.each(keptSeeds())(
+  'the history of seed $seed path $path agrees',
+  async (kept) => {
+    await checkHistories(agrees, kept)
+    expect.assertions(expect.getState().assertionCalls)
+  },
+  600_000,
+)

@@ -37,6 +37,8 @@ export type Command = {
   readonly spec: CommandSpec
   readonly priority: number
   readonly policy: Policy
+  /** Options of its own that a redrive keeps. */
+  readonly own: SubmitSpec
   readonly parent: Command | undefined
   readonly children: Set<Command>
   readonly hasSignal: boolean
@@ -103,8 +105,8 @@ export class ReferenceQueue {
   readonly #microtasks: (() => void)[] = []
   #passAsked = false
   #turns = 0
-  /** Commands of `ctx.run`, in the order of the calls. */
-  #runChildren: Command[] = []
+  /** Commands of `ctx.run` in the order of the calls, and who waits for each. */
+  readonly #waiters = new Map<Command, Command>()
 
   constructor(spec: QueueSpec) {
     this.#spec = spec
@@ -173,7 +175,7 @@ export class ReferenceQueue {
     this.#microtasks.push(() => {
       if (parent.zombie || !this.bodies.includes(parent)) return
       parent.waitsFor.add(command)
-      this.#runChildren.push(command)
+      this.#waiters.set(command, parent.command)
       this.#askForPass()
     })
     return command
@@ -182,29 +184,29 @@ export class ReferenceQueue {
   cancel(command: Command): boolean {
     if (isFinal(command.state)) return false
     const body = this.bodyOf(command)
-    if (command.state === 'pending') this.#leaveBacklog(command, 'cancelled')
-    else if (command.state === 'active') this.#orphan(body as Body)
+    if (command.state === 'active') this.#orphan(body as Body)
     this.#clear(command.due)
     this.#settle(command, 'cancelled', 'COMMAND_CANCELLED')
-    this.#refresh()
+    this.#backlogShrank(command.lane)
     if (body !== undefined) this.#abort(body)
-    for (const child of command.children) this.cancel(child)
     return true
   }
 
-  /** Gives the number of the lane's commands, also of those that are cancelled as children of others. */
   cancelAll(lane: Lane): number {
-    return this.#cancelEach([...this.active(lane), ...this.waiting(lane), ...this.delayed(lane)])
+    return this.#cancelEach(lane, [...this.active(lane), ...this.waiting(lane), ...this.delayed(lane)])
   }
 
   clear(lane: Lane): number {
-    return this.#cancelEach([...this.waiting(lane), ...this.delayed(lane)])
+    return this.#cancelEach(lane, [...this.waiting(lane), ...this.delayed(lane)])
   }
 
-  #cancelEach(commands: readonly Command[]): number {
+  /** Gives the number of the lane's commands that are cancelled by it, children of others among them. */
+  #cancelEach(lane: Lane, commands: readonly Command[]): number {
+    const ofLane = (): number => this.unsettled.filter((command) => command.lane === lane).length
+    const before = ofLane()
     for (const command of commands) this.cancel(command)
     this.#askForPass()
-    return commands.length
+    return before - ofLane()
   }
 
   setPaused(lane: Lane, paused: boolean): void {
@@ -219,7 +221,12 @@ export class ReferenceQueue {
   configure(lane: Lane, change: Partial<LaneDefinition>): boolean {
     const before = lane.options
     lane.options = { ...lane.options, ...change }
-    if (!areReservationsValid(this.lanes.map(({ options }) => options), this.#spec.cap)) {
+    if (
+      !areReservationsValid(
+        this.lanes.map(({ options }) => options),
+        this.#spec.cap,
+      )
+    ) {
       lane.options = before
       return false
     }
@@ -231,9 +238,9 @@ export class ReferenceQueue {
   }
 
   redrive(command: Command): Command | string {
-    const letter = this.letters.findLast((one) => one.command === command)
+    const letter = this.letters.filter((one) => one.command === command).at(-1)
     if (letter === undefined) return this.#refuse('NOT_FOUND')
-    const again = this.submit(command.lane.id, command.spec, { priority: command.priority })
+    const again = this.submit(command.lane.id, command.spec, command.own)
     if (typeof again === 'string') return again
     this.letters = this.letters.filter((one) => one !== letter)
     this.#tell(command, 'redriven')
@@ -308,14 +315,16 @@ export class ReferenceQueue {
 
   /** Best rank first, then turns; a lane that may not take the slot is passed over and keeps its turn. */
   #next(): Lane | undefined {
-    const free = this.#spec.cap - this.totalHeld
-    if (free <= 0) return undefined
     const ready = this.lanes.filter(({ rank }) => rank >= 0).sort((a, b) => a.rank - b.rank || a.turn - b.turn)
-    const keptForOthers = (lane: Lane): number =>
-      this.lanes.filter((other) => other !== lane).reduce((sum, other) => sum + this.#heldBack(other), 0)
-    const lane = ready.find((candidate) => free > keptForOthers(candidate))
+    const lane = ready.find((candidate) => this.#mayTakeSlot(candidate))
     if (lane !== undefined) lane.turn = ++this.#turns
     return lane
+  }
+
+  /** More slots are free than other lanes keep back for themselves. */
+  #mayTakeSlot(lane: Lane): boolean {
+    const others = this.lanes.filter((other) => other !== lane)
+    return this.#spec.cap - this.totalHeld > others.reduce((sum, other) => sum + this.#heldBack(other), 0)
   }
 
   /** Unused reserved slots that the lane lends to nobody. */
@@ -343,7 +352,10 @@ export class ReferenceQueue {
   }
 
   #reserve(): void {
-    const shares = reservations(this.lanes.map(({ options }) => options), this.#spec.cap)
+    const shares = reservations(
+      this.lanes.map(({ options }) => options),
+      this.#spec.cap,
+    )
     this.lanes.forEach((lane, index) => {
       lane.reserved = shares[index] as number
     })
@@ -359,8 +371,8 @@ export class ReferenceQueue {
 
   /** Children of `ctx.run` use the places of waiting ancestors. */
   #startChildren(): void {
-    this.#runChildren = this.#runChildren.filter((command) => !isFinal(command.state))
-    for (const command of [...this.#runChildren]) {
+    for (const command of this.#waiters.keys()) {
+      if (isFinal(command.state)) this.#waiters.delete(command)
       if (command.state !== 'pending' || command.lane.paused) continue
       const loan = this.#loanFor(command)
       if (loan === undefined) continue
@@ -373,26 +385,29 @@ export class ReferenceQueue {
   #loanFor(command: Command): Loan | undefined {
     const { lane } = command
     const waiting = this.#ancestors(command).filter((body) => !body.zombie && this.#isWaiting(body))
-    const laneFrom = waiting.find((one) => one.command.lane === lane && !this.bodies.some((body) => body.laneFrom === one))
+    const laneFrom = waiting.find(
+      (one) => one.command.lane === lane && !this.bodies.some((body) => body.laneFrom === one),
+    )
     const capFrom = waiting.find((one) => !this.bodies.some((body) => body.capFrom === one))
     const { cap } = this.#spec
     const borrowsCap = cap === Number.POSITIVE_INFINITY ? undefined : capFrom
     if (laneFrom === undefined && (borrowsCap === undefined || this.held(lane) >= this.max(lane))) return undefined
-    return borrowsCap === undefined && this.totalHeld >= cap ? undefined : { laneFrom, capFrom: borrowsCap }
+    return borrowsCap === undefined && !this.#mayTakeSlot(lane) ? undefined : { laneFrom, capFrom: borrowsCap }
   }
 
-  #ancestors({ parent }: Command): Body[] {
-    if (parent === undefined) return []
-    const body = this.bodyOf(parent)
-    return body === undefined ? this.#ancestors(parent) : [body, ...this.#ancestors(parent)]
+  #above(command: Command): Command | undefined {
+    return this.#waiters.get(command) ?? command.parent
   }
 
-  /** It waits for a child without an outcome, or for places that the child's body has not given back. */
+  #ancestors(command: Command): Body[] {
+    const above = this.#above(command)
+    if (above === undefined) return []
+    const body = this.bodyOf(above)
+    return body === undefined ? this.#ancestors(above) : [body, ...this.#ancestors(above)]
+  }
+
   #isWaiting(body: Body): boolean {
-    return [...body.waitsFor].some((child) => {
-      const childBody = this.bodyOf(child)
-      return !isFinal(child.state) || childBody?.laneFrom !== undefined || childBody?.capFrom !== undefined
-    })
+    return [...body.waitsFor].some(({ state }) => !isFinal(state))
   }
 
   // Running
@@ -522,6 +537,7 @@ export class ReferenceQueue {
     command.answer = answer
     this.#tell(command, state === 'timed_out' ? 'timeout' : state)
     this.#askForPass()
+    if (state === 'cancelled') for (const child of command.children) this.cancel(child)
   }
 
   // Waiting
@@ -529,12 +545,17 @@ export class ReferenceQueue {
   #accept(lane: Lane, spec: CommandSpec, options: SubmitSpec, parent: Command | undefined): Command {
     const keepsParent = parent !== undefined && options.detached !== true && !isFinal(parent.state)
     const { timeoutMs, retry, maxDeferrals = 10, zombieGraceMs = 30_000 } = lane.options
-    const policy = { timeoutMs: options.timeoutMs ?? timeoutMs, retry: options.retry ?? retry, maxDeferrals, zombieGraceMs }
+    const policy = {
+      timeoutMs: options.timeoutMs ?? timeoutMs,
+      retry: options.retry ?? retry,
+      maxDeferrals,
+      zombieGraceMs,
+    }
     const { id, priority = 1000, delayMs = 0 } = options
     const command: Command = {
       ...{ n: this.commands.length, id, lane, spec, priority, policy, parent: keepsParent ? parent : undefined },
       ...{ children: new Set<Command>(), hasSignal: options.signal === 'live', events: [], state: 'pending' },
-      ...{ attempt: 0, retries: 0, deferrals: 0, due: undefined, answer: undefined },
+      ...{ own: ownOptions(options), attempt: 0, retries: 0, deferrals: 0, due: undefined, answer: undefined },
     }
     if (keepsParent) parent.children.add(command)
     this.commands.push(command)
@@ -553,11 +574,6 @@ export class ReferenceQueue {
     const free = Math.min(this.max(lane) - this.held(lane), this.#spec.cap - this.totalHeld)
     const room = this.started && !lane.paused ? Math.max(0, free) : 0
     return this.waiting(lane).length + this.delayed(lane).length >= capacity + room
-  }
-
-  #leaveBacklog(command: Command, state: State): void {
-    command.state = state
-    this.#backlogShrank(command.lane)
   }
 
   #backlogShrank(lane: Lane): void {
@@ -612,6 +628,15 @@ export class ReferenceQueue {
 
   #tell(command: Command, event: string): void {
     if (!this.stopped) command.events.push(event)
+  }
+}
+
+/** What a redrive keeps of the options. */
+function ownOptions({ priority, timeoutMs, retry }: SubmitSpec): SubmitSpec {
+  return {
+    ...(priority === undefined ? {} : { priority }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(retry === undefined ? {} : { retry }),
   }
 }
 

@@ -224,7 +224,9 @@ test('a scheduler refuses exactly the reservations that do not fit or shut a lan
       fc.array(definition, { minLength: 1, maxLength: 6 }),
       fc.integer({ min: 1, max: 8 }),
       (definitions, cap) => {
-        const fitting = definitions.filter(({ minConcurrency = 0, maxConcurrency = 4 }) => minConcurrency <= maxConcurrency)
+        const fitting = definitions.filter(
+          ({ minConcurrency = 0, maxConcurrency = 4 }) => minConcurrency <= maxConcurrency,
+        )
         const lanes = fitting.map((one, index) => new LaneState(`lane${index}`, one, one.priority))
         const add = (): void => new Scheduler(cap).add(lanes)
         if (areReservationsValid(fitting, cap)) expect(add).not.toThrow()

@@ -57,7 +57,11 @@ test('a payload schema alone leaves the result unknown', () => {
 test('defaults and transforms of a schema part what is given from what the handler gets', () => {
   const search = defineCommand({
     type: 'search',
-    payload: z.object({ text: z.string(), limit: z.number().default(10), since: z.string().transform((s) => new Date(s)) }),
+    payload: z.object({
+      text: z.string(),
+      limit: z.number().default(10),
+      since: z.string().transform((s) => new Date(s)),
+    }),
     result: z.array(z.string()),
   })
   expectTypeOf(search).parameter(0).toEqualTypeOf<{ text: string; limit?: number | undefined; since: string }>()

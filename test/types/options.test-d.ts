@@ -78,7 +78,10 @@ test('every option of a lane may be undefined', () => {
 
 test('a lane config is lane options, at every step', () => {
   expectTypeOf<LaneConfig>().toExtend<LaneOptions>()
-  const config = new LaneConfig(1, 4).withTimeout(5).withRetryPolicy(RetryPolicy.exponential(3)).withPressureThreshold(5)
+  const config = new LaneConfig(1, 4)
+    .withTimeout(5)
+    .withRetryPolicy(RetryPolicy.exponential(3))
+    .withPressureThreshold(5)
   expectTypeOf(config).toEqualTypeOf<LaneConfig>()
   new QueueManagerBuilder().withLane('one', config, 0).withLane('two', { maxConcurrency: 1 }, 1)
   expectTypeOf({ ...config, priority: 1 }).toExtend<LaneDefinition>()

@@ -31,9 +31,9 @@ test('a function command gives what it returns, promised or not', async () => {
 })
 
 test('outcomes are not results', () => {
-  const later = queue.submit('query', ({ attempt }) => (attempt === 1 ? snooze(5) : 'done'))
+  const later = queue.submit('query', ({ attempt }) => (attempt === 1 ? snooze(5) : String(attempt)))
   expectTypeOf(later).toEqualTypeOf<CommandRun<string>>()
-  const never = queue.submit('query', async ({ attempt }) => (attempt === 1 ? discard('no use') : 1))
+  const never = queue.submit('query', async ({ attempt }) => (attempt === 1 ? discard('no use') : attempt))
   expectTypeOf(never).toEqualTypeOf<CommandRun<number>>()
 })
 
@@ -71,8 +71,17 @@ test('what is no command is refused', () => {
 test('submit options are the known ones, each also as undefined', () => {
   const maybe = undefined as number | undefined
   queue.submit('query', () => 1, { priority: maybe, timeoutMs: maybe, delayMs: maybe })
-  queue.submit('query', () => 1, { runAt: new Date(), retry: RetryPolicy.fixed(1, 5), signal: undefined, id: undefined })
-  queue.submit('query', () => 1, { runAt: '2026-01-01T00:00:00Z', retry: { ...RetryPolicy.none() }, metadata: { a: 1 } })
+  queue.submit('query', () => 1, {
+    runAt: new Date(),
+    retry: RetryPolicy.fixed(1, 5),
+    signal: undefined,
+    id: undefined,
+  })
+  queue.submit('query', () => 1, {
+    runAt: '2026-01-01T00:00:00Z',
+    retry: { ...RetryPolicy.none() },
+    metadata: { a: 1 },
+  })
   queue.submit('query', () => 1, undefined)
   // @ts-expect-error no such option
   queue.submit('query', () => 1, { timeout: 1 })
@@ -121,7 +130,8 @@ test('a run is a promise of its result with facts of its own', async () => {
 
 test('a batch gives a tuple of runs, each of its own type', async () => {
   const count = defineCommand<string, number>({ type: 'count' })
-  const runs = queue.submitBatch('query', [() => 'a', count('b'), { type: 'c' }, [() => true, { priority: 0 }]])
+  const isNew: boolean = queue.isShuttingDown
+  const runs = queue.submitBatch('query', [() => String(1), count('b'), { type: 'c' }, [() => isNew, { priority: 0 }]])
   expectTypeOf(runs).toEqualTypeOf<[CommandRun<string>, CommandRun<number>, CommandRun<unknown>, CommandRun<boolean>]>()
   expectTypeOf(await Promise.all(runs)).toEqualTypeOf<[string, number, unknown, boolean]>()
 

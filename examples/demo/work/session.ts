@@ -10,9 +10,15 @@ const fileOf = (folder: string): string => join(folder, 'notes.txt')
 
 export async function handleSession(queue: Queue, memory: Memory, folder: string): Promise<FileHandle> {
   const file = await open(fileOf(folder), 'a')
-  queue.handle(note, async ({ text }) => {
+  queue.handle(note, async ({ text }, { signal }) => {
+    const { size } = await file.stat()
     await file.appendFile(`${memory.notes + 1} ${text.replaceAll('\n', ' ')}\n`)
     await file.datasync()
+    if (signal.aborted) {
+      // Cancelled meanwhile: who asked for it was told so at once. The slot is still held, so nobody writes in between.
+      await file.truncate(size)
+      throw signal.reason
+    }
     return ++memory.notes
   })
   return file

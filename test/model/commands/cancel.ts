@@ -21,7 +21,8 @@ export class Cancel implements ModelCommand {
     const expected = model.cancel(command)
     const tracked = real.runs[command.n]
     if (this.#by === 'signal') return real.signals.get(command.n)?.abort('no more')
-    const seen = this.#by === 'run' ? tracked?.run.cancel('no more') : real.queue.cancel(tracked?.run.id ?? '', 'no more')
+    const seen =
+      this.#by === 'run' ? tracked?.run.cancel('no more') : real.queue.cancel(tracked?.run.id ?? '', 'no more')
     if (seen !== expected) real.faults.push(`cancel of command ${command.n} answered ${seen}`)
   }
 

@@ -38,11 +38,7 @@ export function optionsOf(model: ReferenceQueue, { options, sameIdAs }: SubmitCh
 }
 
 /** Pairs what the reference answered with what the queue gave. */
-export function adopt(
-  real: DrivenQueue,
-  run: ReturnType<DrivenQueue['submit']>,
-  expected: Command | string,
-): void {
+export function adopt(real: DrivenQueue, run: ReturnType<DrivenQueue['submit']>, expected: Command | string): void {
   if (typeof expected === 'string') return real.expectRefusal(run, expected)
   if (expected.n < real.runs.length) {
     if (run !== real.runs[expected.n]?.run) real.faults.push(`the id of command ${expected.n} gave another run`)

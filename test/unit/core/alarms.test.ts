@@ -2,7 +2,12 @@ import { expect, test } from 'vitest'
 import { Alarms } from '../../../src/core/alarms.js'
 import { VirtualClock } from '../../../src/testing/index.js'
 
-const make = (): { clock: VirtualClock; alarms: Alarms; rung: string[]; set: (at: number, name: string) => ReturnType<Alarms['set']> } => {
+const make = (): {
+  clock: VirtualClock
+  alarms: Alarms
+  rung: string[]
+  set: (at: number, name: string) => ReturnType<Alarms['set']>
+} => {
   const clock = new VirtualClock()
   const alarms = new Alarms(clock)
   const rung: string[] = []

@@ -3,7 +3,6 @@ import type { Backlog } from '../../../src/core/backlog.js'
 import type { Entry } from '../../../src/core/entry.js'
 import { LaneState } from '../../../src/core/lane.js'
 import { createRun, type Run } from '../../../src/core/run.js'
-import { seededRandom } from '../../../src/testing/index.js'
 
 class Bench {
   readonly lane: LaneState
@@ -40,65 +39,45 @@ test('an empty backlog gives nothing', () => {
   expect([backlog.size, backlog.take(), [...backlog.waiting()]]).toEqual([0, undefined, []])
 })
 
-test.each(['fifo', 'lifo'] as const)('whatever happens, a %s backlog agrees with a sorted list', (order) => {
-  for (let seed = 1; seed <= 3; seed++) {
-    const random = seededRandom(seed)
-    const draw = (below: number): number => Math.floor(random.next() * below)
+test('commands are taken out wherever they stand, once, and the others keep their order', () => {
+  for (const order of ['fifo', 'lifo'] as const) {
     const bench = new Bench(order)
-    let isLifo = order === 'lifo'
-    type Model = { readonly run: Run; readonly priority: number; readonly n: number }
-    let waiting: Model[] = []
-    let away: { readonly model: Model; readonly entry: Entry }[] = []
-    const isBefore = (a: Model, b: Model): boolean =>
-      a.priority === b.priority ? (isLifo ? a.n > b.n : a.n < b.n) : a.priority < b.priority
-    const next = (): Model | undefined =>
-      waiting.reduce<Model | undefined>((best, one) => (best === undefined || isBefore(one, best) ? one : best), undefined)
-    for (let step = 0; step < 2000; step++) {
-      const what = draw(100)
-      // Mostly growing, then mostly shrinking, so that whole chunks come and go.
-      const grows = step % 1000 < 700 ? 55 : 25
-      if (what < grows) {
-        const priority = draw(3) === 0 ? draw(4) : 1000
-        const run = bench.push(priority, Math.floor(step / 7), draw(50) === 0 ? { ...bench.lane.limits.attempt } : undefined)
-        waiting.push({ run, priority, n: Number(run.id) })
-      } else if (what < 90) {
-        const expected = next()
-        const entry = bench.backlog.take()
-        expect(entry?.run).toBe(expected?.run)
-        if (entry !== undefined && expected !== undefined) {
-          waiting = waiting.filter((one) => one !== expected)
-          if (draw(3) === 0) away.push({ model: expected, entry })
-        }
-      } else if (what < 94 && away.length > 0) {
-        const [back] = away.splice(draw(away.length), 1)
-        if (back !== undefined) {
-          bench.backlog.putBack(back.entry)
-          waiting.push(back.model)
-        }
-      } else if (what < 98 && waiting.length > 0) {
-        const victim = waiting[draw(waiting.length)] as Model
-        const returned = victim.run.inner
-        const wasReturned = typeof returned !== 'function' && bench.backlog.extractReturned(returned)
-        if (!wasReturned) expect(bench.backlog.extract(victim.run, victim.n)).toBe(true)
-        expect(bench.backlog.extract(victim.run, victim.n)).toBe(false)
-        waiting = waiting.filter((one) => one !== victim)
-      } else if (what === 98) bench.reserve(draw(2) === 0 ? 1000 : draw(4))
-      else if (step % 10 === 0) {
-        isLifo = !isLifo
-        bench.backlog.setLifo(isLifo)
-      }
-      expect(bench.backlog.size).toBe(waiting.length)
+    const runs = Array.from({ length: 600 }, () => bench.push())
+    const outNumbers = new Set([0, 1, 2, 255, 256, 300, 511, 512, 598, 599])
+    for (const n of outNumbers) {
+      expect(bench.backlog.extract(runs[n] as Run, n)).toBe(true)
+      expect(bench.backlog.extract(runs[n] as Run, n)).toBe(false)
     }
-    const listed = [...bench.backlog.waiting()].map(({ run }) => Number(run.id))
-    expect(listed.toSorted((a, b) => a - b)).toEqual(waiting.map(({ n }) => n).toSorted((a, b) => a - b))
-    away = []
-    while (waiting.length > 0) {
-      const expected = next()
-      expect(bench.backlog.take()?.run).toBe(expected?.run)
-      waiting = waiting.filter((one) => one !== expected)
-    }
-    expect(bench.backlog.take()).toBeUndefined()
+    const left = runs.map(({ id }) => id).filter((id) => !outNumbers.has(Number(id)))
+    expect(bench.backlog.size).toBe(590)
+    expect(bench.takeAll()).toEqual(order === 'fifo' ? left : left.reverse())
   }
+})
+
+test('commands that come back are taken by their places, and may be taken out again', () => {
+  for (const order of ['fifo', 'lifo'] as const) {
+    const bench = new Bench(order)
+    for (let n = 0; n < 6; n++) bench.push()
+    const entries = Array.from({ length: 6 }, () => bench.backlog.take() as Entry)
+    const byNumber = new Map(entries.map((entry) => [entry.run.id, entry]))
+    const late = bench.push()
+    for (const id of ['4', '0', '2']) bench.backlog.putBack(byNumber.get(id) as Entry)
+    expect(bench.backlog.extractReturned(byNumber.get('2') as Entry)).toBe(true)
+    expect(bench.backlog.extractReturned(byNumber.get('2') as Entry)).toBe(false)
+    expect(bench.backlog.extractReturned(byNumber.get('1') as Entry)).toBe(false)
+    expect(bench.takeAll()).toEqual(order === 'fifo' ? ['0', '4', late.id] : [late.id, '4', '0'])
+  }
+})
+
+test('an order that is turned round holds for what waits and for what came back', () => {
+  const bench = new Bench()
+  for (let n = 0; n < 4; n++) bench.push()
+  const [zero, one] = [bench.backlog.take(), bench.backlog.take()] as [Entry, Entry]
+  bench.backlog.putBack(one)
+  bench.backlog.putBack(zero)
+  bench.backlog.setLifo(false)
+  bench.backlog.setLifo(true)
+  expect(bench.takeAll()).toEqual(['3', '2', '1', '0'])
 })
 
 test('a command knows when it arrived, whatever arrived with it', () => {
@@ -167,4 +146,40 @@ test('commands of any number of priorities leave nothing behind', () => {
   for (let priority = 0; priority < 2000; priority++) bench.push(1999 - priority)
   expect(bench.takeAll().map(Number)).toEqual(Array.from({ length: 2000 }, (_, n) => 1999 - n))
   expect(bench.backlog.size).toBe(0)
+})
+
+test('what came back is listed with what waits', () => {
+  const bench = new Bench()
+  bench.push(1000, 7)
+  bench.push(1000, 9)
+  bench.backlog.putBack(bench.backlog.take() as Entry)
+  const listed = [...bench.backlog.waiting()].map(({ run, body, priority, arrivedAt }) => [
+    run.id,
+    body,
+    priority,
+    arrivedAt,
+  ])
+  expect(listed).toEqual([
+    ['1', 'body 1', 1000, 9],
+    ['0', 'body 0', 1000, 7],
+  ])
+})
+
+test('an order is turned round over buckets with and without commands that came back', () => {
+  const bench = new Bench()
+  for (const priority of [5, 5, 1000, 1000]) bench.push(priority)
+  bench.backlog.putBack(bench.backlog.take() as Entry)
+  bench.backlog.setLifo(true)
+  expect(bench.takeAll()).toEqual(['1', '0', '3', '2'])
+})
+
+test('a bucket that holds nothing but what came back has nobody else', () => {
+  const bench = new Bench()
+  for (let n = 0; n < 256; n++) bench.push()
+  const entries = Array.from({ length: 256 }, () => bench.backlog.take() as Entry)
+  const back = entries[200] as Entry
+  bench.backlog.putBack(back)
+  expect(bench.backlog.find(10, ({ id }) => id === '10')).toBeUndefined()
+  expect(bench.backlog.extract(back.run, 200)).toBe(false)
+  expect(bench.takeAll()).toEqual(['200'])
 })

@@ -5,7 +5,13 @@ import { errorOf } from '../../support/setup.js'
 test('items come out in the order in which they went in', () => {
   const channel = new Channel<number>(3)
   for (const n of [1, 2, 3]) channel.push(n)
-  expect([channel.size, channel.poll(), channel.poll(), channel.poll(), channel.poll()]).toEqual([3, 1, 2, 3, undefined])
+  expect([channel.size, channel.poll(), channel.poll(), channel.poll(), channel.poll()]).toEqual([
+    3,
+    1,
+    2,
+    3,
+    undefined,
+  ])
 })
 
 test('a full line drops its oldest item and counts it, round and round', () => {

@@ -27,13 +27,19 @@ test.each<[string, () => void]>([
 })
 
 test.each<[() => void, string]>([
-  [() => refuseUnknown('lane', { prioriti: 1 }, ['priority']), "lane has no option 'prioriti'; did you mean 'priority'?"],
+  [
+    () => refuseUnknown('lane', { prioriti: 1 }, ['priority']),
+    "lane has no option 'prioriti'; did you mean 'priority'?",
+  ],
   [() => refuseUnknown('lane', { zzzz: 1 }, ['priority']), "lane has no option 'zzzz'"],
   [() => checkObject('x', []), 'x must be an object, got []'],
   [() => checkInteger('x', 1.5, 1), 'x must be an integer of at least 1, got 1.5'],
   [() => checkInteger('x', 6, 0, 5), 'x must be an integer from 0 to 5, got 6'],
   [() => checkInteger('x', '1', 0), 'x must be an integer of at least 0, got "1"'],
-  [() => checkLimit('x', Number.NEGATIVE_INFINITY, 1), 'x must be an integer of at least 1, or Infinity, got -Infinity'],
+  [
+    () => checkLimit('x', Number.NEGATIVE_INFINITY, 1),
+    'x must be an integer of at least 1, or Infinity, got -Infinity',
+  ],
   [() => checkMs('x', Number.NaN, 0), 'x must be a number of milliseconds, 0 or more, got NaN'],
   [() => checkMs('x', 0, 'above 0'), 'x must be a number of milliseconds, above 0, got 0'],
   [() => checkBoolean('x', 0), 'x must be true or false, got 0'],

@@ -8,6 +8,9 @@ test('outcomes are recognised by what made them', () => {
   expect(outcomeOf(discard())).toEqual({ kind: 'discard', reason: 'discarded by its handler' })
 })
 
-test.each([[undefined], [null], ['snooze'], [5], [{ kind: 'snooze', delayMs: 5 }], [() => {}]])('%s is a value', (value) => {
-  expect(outcomeOf(value)).toBeUndefined()
-})
+test.each([[undefined], [null], ['snooze'], [5], [{ kind: 'snooze', delayMs: 5 }], [() => {}]])(
+  '%s is a value',
+  (value) => {
+    expect(outcomeOf(value)).toBeUndefined()
+  },
+)

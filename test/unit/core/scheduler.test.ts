@@ -3,7 +3,6 @@ import { LaneState } from '../../../src/core/lane.js'
 import type { LaneOptions } from '../../../src/core/lane-config.js'
 import { createRun } from '../../../src/core/run.js'
 import { Scheduler } from '../../../src/core/scheduler.js'
-import { seededRandom } from '../../../src/testing/index.js'
 
 type Definition = LaneOptions & { readonly priority: number; readonly waiting?: number }
 
@@ -106,44 +105,6 @@ test('a place that is taken and given back in its lane alone counts for what is 
   scheduler.release(byId['shared'] as LaneState)
   scheduler.releaseInLane(own)
   expect(start()).toBeUndefined()
-})
-
-test('whatever the lanes are, the cap, the maxima and what is held back are kept, and nothing idle is left', () => {
-  let steps = 0
-  for (let seed = 1; seed <= 30; seed++) {
-    const random = seededRandom(seed)
-    const draw = (below: number): number => Math.floor(random.next() * below)
-    const cap = 3 + draw(8)
-    const definitions = Object.fromEntries(
-      Array.from({ length: 1 + draw(6) }, (_, n): [string, Definition] => {
-        const isProtected = draw(4) === 0
-        return [
-          `lane-${n}`,
-          { priority: draw(3), maxConcurrency: 1 + draw(5), minConcurrency: n < 2 ? draw(2) : 0, protected: isProtected },
-        ]
-      }),
-    )
-    const { scheduler, lanes, submit, start, end } = bench(cap, definitions)
-    for (let step = 0; step < 300; step++) {
-      const lane = lanes[draw(lanes.length)] as LaneState
-      if (draw(2) === 0) submit(lane)
-      else if (lane.held > 0) end(lane)
-      startAll(start)
-      steps++
-      const keptFor = (one: LaneState): number => (one.limits.lend ? 0 : Math.max(0, one.reserved - one.held))
-      const kept = lanes.reduce((sum, one) => sum + keptFor(one), 0)
-      const broken = [
-        ...(scheduler.held === lanes.reduce((sum, one) => sum + one.held, 0) ? [] : ['the sum of the slots']),
-        ...(scheduler.held + kept <= cap ? [] : ['the cap']),
-        ...lanes.filter((one) => one.held > one.limits.max).map(({ id }) => `the maximum of ${id}`),
-        ...lanes
-          .filter((one) => one.backlog.size > 0 && one.hasRoom && scheduler.free > kept - keptFor(one))
-          .map(({ id }) => `${id} could start and does not`),
-      ]
-      if (broken.length > 0) expect(broken, `seed ${seed}, step ${step}`).toEqual([])
-    }
-  }
-  expect(steps).toBe(9000)
 })
 
 test('lanes that do not fit are not taken in', () => {

@@ -10,7 +10,13 @@ test('the constructors fill the fields of the reference', () => {
     factor: 2,
     jitter: 'none',
   })
-  expect({ ...RetryPolicy.fixed(2, 10) }).toEqual({ maxRetries: 2, initialMs: 10, maxMs: 10, factor: 1, jitter: 'none' })
+  expect({ ...RetryPolicy.fixed(2, 10) }).toEqual({
+    maxRetries: 2,
+    initialMs: 10,
+    maxMs: 10,
+    factor: 1,
+    jitter: 'none',
+  })
   expect({ ...RetryPolicy.none() }).toEqual({ maxRetries: 0, initialMs: 0, maxMs: 0, factor: 1, jitter: 'none' })
   expect(RetryPolicy.none()).toBe(RetryPolicy.none())
 })
@@ -37,7 +43,11 @@ test.each([
 
 test.each([
   ['exponential', RetryPolicy.exponential(9), [0, 100, 200, 400, 800]],
-  ['exponential with a limit', RetryPolicy.exponential(9, { initialMs: 1000, maxMs: 5000 }), [0, 1000, 2000, 4000, 5000]],
+  [
+    'exponential with a limit',
+    RetryPolicy.exponential(9, { initialMs: 1000, maxMs: 5000 }),
+    [0, 1000, 2000, 4000, 5000],
+  ],
   ['fixed', RetryPolicy.fixed(3, 2000), [0, 2000, 2000, 2000, 2000]],
   ['none', RetryPolicy.none(), [0, 0, 0, 0, 0]],
   ['truncated', RetryPolicy.exponential(9, { initialMs: 1, factor: 1.5 }), [0, 1, 1, 2, 3]],
@@ -66,13 +76,28 @@ test('jitter stays in its range, and none draws nothing', () => {
 test.each<[() => unknown, string]>([
   [() => RetryPolicy.exponential(-1), 'maxRetries must be an integer of at least 0, got -1'],
   [() => RetryPolicy.exponential(1.5), 'maxRetries must be an integer of at least 0, got 1.5'],
-  [() => RetryPolicy.exponential(1, { initialMs: -1 }), 'initialMs must be a number of milliseconds, 0 or more, got -1'],
-  [() => RetryPolicy.exponential(1, { maxMs: Number.NaN }), 'maxMs must be a number of milliseconds, 0 or more, got NaN'],
+  [
+    () => RetryPolicy.exponential(1, { initialMs: -1 }),
+    'initialMs must be a number of milliseconds, 0 or more, got -1',
+  ],
+  [
+    () => RetryPolicy.exponential(1, { maxMs: Number.NaN }),
+    'maxMs must be a number of milliseconds, 0 or more, got NaN',
+  ],
   [() => RetryPolicy.exponential(1, { maxMs: -1 }), 'maxMs must be a number of milliseconds, 0 or more, got -1'],
   [() => RetryPolicy.exponential(1, { factor: 0.5 }), 'factor must be a number of at least 1, got 0.5'],
-  [() => RetryPolicy.exponential(1, { factor: Number.POSITIVE_INFINITY }), 'factor must be a number of at least 1, got Infinity'],
-  [() => RetryPolicy.exponential(1, { jitter: 'some' as never }), "jitter must be one of 'none', 'full', 'equal', got \"some\""],
-  [() => RetryPolicy.fixed(1, Number.POSITIVE_INFINITY), 'initialMs must be a number of milliseconds, 0 or more, got Infinity'],
+  [
+    () => RetryPolicy.exponential(1, { factor: Number.POSITIVE_INFINITY }),
+    'factor must be a number of at least 1, got Infinity',
+  ],
+  [
+    () => RetryPolicy.exponential(1, { jitter: 'some' as never }),
+    "jitter must be one of 'none', 'full', 'equal', got \"some\"",
+  ],
+  [
+    () => RetryPolicy.fixed(1, Number.POSITIVE_INFINITY),
+    'initialMs must be a number of milliseconds, 0 or more, got Infinity',
+  ],
 ])('a policy that makes no sense is refused: %#', (make, message) => {
   expect(make).toThrow(`Configuration error: RetryPolicy ${message}`)
 })

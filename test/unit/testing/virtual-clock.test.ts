@@ -65,7 +65,9 @@ test('time passes to the end of all timers, or to a limit', async () => {
 })
 
 test.each([-1, Number.NaN, Number.POSITIVE_INFINITY])('time cannot be moved by %d', async (ms) => {
-  expect((await errorOf(new VirtualClock().advance(ms))).message).toBe(`advance takes 0 or more milliseconds, got ${ms}`)
+  expect((await errorOf(new VirtualClock().advance(ms))).message).toBe(
+    `advance takes 0 or more milliseconds, got ${ms}`,
+  )
 })
 
 test('a promise that waits for time that nobody advances is told apart from one that does not', async () => {
