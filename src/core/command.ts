@@ -3,7 +3,7 @@
  * turn comes: by the handler of its type, by its own `execute`, or, for a function, by calling it.
  */
 import type { CommandContext } from './context.js'
-import { DefinedCommand, type PayloadSchema } from './definition.js'
+import { DefinedCommand, isDefinition, type PayloadSchema } from './definition.js'
 import { LaneError, show } from './errors.js'
 
 /** A command object: it brings its own work. */
@@ -14,7 +14,12 @@ export interface Command<R = unknown> {
 }
 
 /** A command by type and payload: the handler registered for the type does the work. */
-export type TypedCommand<P = unknown> = { readonly type: string; readonly payload?: P }
+export type TypedCommand<P = unknown> = {
+  readonly type: string
+  readonly payload?: P
+  /** A definition has these and is no command: it is called with a payload first. */
+  readonly defaults?: never
+}
 
 /** A command that is just a function; it has no stored form. */
 export type FunctionCommand<R = unknown> = (context: CommandContext) => R | Promise<R>
@@ -70,6 +75,7 @@ const ANONYMOUS = 'function'
 /** Tells a command apart. `PAYLOAD_INVALID` when it is none; throws what the command's own accessors throw. */
 export function parseCommand(command: unknown): ParsedCommand {
   if (typeof command === 'function') {
+    if (isDefinition(command)) throw uncalled(command)
     const call = command as FunctionCommand
     const name: unknown = call.name
     return {
@@ -91,6 +97,9 @@ export function parseCommand(command: unknown): ParsedCommand {
   if (typeof type !== 'string' || type === '') throw noType('type', type)
   return { type, body: payload, schema: undefined }
 }
+
+const uncalled = ({ type }: { readonly type: string }): LaneError =>
+  new LaneError('PAYLOAD_INVALID', `The definition of '${type}' is no command: call it with a payload first`)
 
 const notACommand = (command: unknown): LaneError =>
   new LaneError(

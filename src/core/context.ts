@@ -1,17 +1,18 @@
 /** What a handler is given beside its payload: one per attempt, useless once the attempt has ended. */
-import { type AnyCommand, payloadOf, type TypedCommand } from './command.js'
+import { type AnyCommand, type Command, type FunctionCommand, payloadOf } from './command.js'
 import type { DefinedCommand } from './definition.js'
 import type { Entry } from './entry.js'
 import type { LaneError } from './errors.js'
 import type { CommandRecord, ListOptions, ListPage } from './records.js'
-import type { CommandRun } from './run.js'
+import type { CommandRun, ResultOf } from './run.js'
 import type { QueueStats } from './stats.js'
 import type { SubmitOptions } from './submit-options.js'
 
 /** The queue as a handler sees it: what is submitted here belongs to the running command and is cancelled with it. */
 export interface ChildQueue {
+  submit<R>(laneId: string, command: DefinedCommand<unknown, unknown, R>, options?: SubmitOptions): CommandRun<R>
+  submit<R>(laneId: string, command: FunctionCommand<R> | Command<R>, options?: SubmitOptions): CommandRun<ResultOf<R>>
   submit<R = unknown>(laneId: string, command: AnyCommand<R>, options?: SubmitOptions): CommandRun<R>
-  submit<R>(laneId: string, command: DefinedCommand<never, never, R>, options?: SubmitOptions): CommandRun<R>
   submitBatch(
     laneId: string,
     commands: readonly (AnyCommand | readonly [AnyCommand, SubmitOptions])[],
@@ -46,11 +47,14 @@ export interface CommandContext<P = unknown> {
    * Submits a child and waits for it, lending it this attempt's slot meanwhile, so a full lane cannot wait for itself.
    * The time counts towards this attempt's timeout.
    */
-  readonly run: <R = unknown>(
-    laneId: string,
-    command: AnyCommand<R> | TypedCommand,
-    options?: SubmitOptions,
-  ) => Promise<R>
+  readonly run: RunChild
+}
+
+/** `ctx.run`: gives the result of the child, of the type that its command tells. */
+export interface RunChild {
+  <R>(laneId: string, command: DefinedCommand<unknown, unknown, R>, options?: SubmitOptions): Promise<R>
+  <R>(laneId: string, command: FunctionCommand<R> | Command<R>, options?: SubmitOptions): Promise<ResultOf<R>>
+  <R = unknown>(laneId: string, command: AnyCommand<R>, options?: SubmitOptions): Promise<R>
 }
 
 /** What a child is submitted with. */
@@ -122,9 +126,9 @@ export class Context implements CommandContext {
     return this.#host.childQueue(this.#entry)
   }
 
-  get run(): CommandContext['run'] {
-    return (laneId, command, options) =>
-      this.#host.runChild(this.#entry, this.#isLive, laneId, command as AnyCommand, options) as Promise<never>
+  get run(): RunChild {
+    return (laneId: string, command: AnyCommand, options?: SubmitOptions) =>
+      this.#host.runChild(this.#entry, this.#isLive, laneId, command, options) as Promise<never>
   }
 
   /** The attempt is to stop. */

@@ -89,8 +89,15 @@ export function defineCommand<Input = unknown, Result = unknown, Payload = Input
   const { type, payload, result, defaults } = options
   const definition = (value: Input): DefinedCommand<Input, Payload, Result> =>
     new DefinedCommand(definition as { payload?: PayloadSchema }, type, value)
+  definitions.add(definition)
   return Object.assign(definition, { type, payload, result, defaults })
 }
+
+/** Every definition that was made: one is a function, as a function command is. */
+const definitions = new WeakSet<object>()
+
+/** Whether a value is a definition, not a command made by one. */
+export const isDefinition = (value: object): value is { readonly type: string } => definitions.has(value)
 
 /**
  * Checks a value against a schema. Answers at once where the schema does. `PAYLOAD_INVALID` names each issue and its

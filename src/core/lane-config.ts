@@ -110,7 +110,10 @@ export const PRIORITIES = { SYSTEM: 0, CONTROL: 1, QUERY: 2, SESSION: 3, SKILL: 
 /** Id of a built-in lane. */
 export type BuiltInLaneId = (typeof LANE_IDS)[keyof typeof LANE_IDS]
 
-/** The six built-in lanes. A new object each time: spread it and change what you like. */
+/**
+ * The six built-in lanes, a new object each time: spread it and add or replace lanes. Their minimum of 1 gives way under a
+ * small global cap; that of a lane whose options are spread into a new object counts as asked for and does not.
+ */
 export function defaultLanes(): Record<BuiltInLaneId, LaneDefinition> {
   return {
     system: builtIn(PRIORITIES.SYSTEM, 5, { protected: true }),

@@ -12,6 +12,8 @@ export type LaneStatus = {
   readonly active: number
   /** Commands that wait for their time: a delay, a retry in back-off, a snooze. */
   readonly delayed: number
+  /** Slots of the lane in use: by what runs, and by zombies. A child of `ctx.run` may share its parent's. */
+  readonly slots: number
   /** Bodies that go on after their command was timed out or cancelled; each holds a slot. */
   readonly zombies: number
   /** Bodies that were given up after `zombieGraceMs`, since the queue was made. */
@@ -74,6 +76,7 @@ export class LaneState {
       pending: this.backlog.size,
       active: this.active,
       delayed: this.delayed.size,
+      slots: this.held,
       zombies: this.zombies.size,
       abandoned: this.abandoned,
       min: this.reserved,

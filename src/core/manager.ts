@@ -6,7 +6,7 @@ import { Admission } from './admission.js'
 import { Attempts } from './attempts.js'
 import { Children } from './children.js'
 import { type Clock, systemClock } from './clock.js'
-import type { Command, FunctionCommand, TypedCommand } from './command.js'
+import type { AnyCommand, Command, FunctionCommand } from './command.js'
 import type { CommandContext } from './context.js'
 import { QueueCore } from './core.js'
 import { DeadLetterQueue, DeadLetters } from './dead-letters.js'
@@ -31,7 +31,7 @@ import { Outcomes } from './outcomes.js'
 import { PROGRESS_CAPACITY, ProgressReader } from './progress.js'
 import { type Random, systemRandom } from './random.js'
 import { type CommandRecord, findRecord, findRun, type ListOptions, type ListPage, listRecords } from './records.js'
-import { type CommandRun, type Run, type RunMethods, untilAborted } from './run.js'
+import { type CommandRun, type ResultOf, type Run, type RunMethods, untilAborted } from './run.js'
 import { type QueueStats, queueStats } from './stats.js'
 import type { SubmitOptions } from './submit-options.js'
 import { isFinal } from './transitions.js'
@@ -41,9 +41,6 @@ export type HandlerResult<R> = R | Outcome | Promise<R | Outcome>
 
 /** Does the work of one command type. */
 export type Handler<P = unknown, R = unknown> = (payload: P, context: CommandContext<P>) => HandlerResult<R>
-
-/** The value of a run whose handler gives `R`: outcomes are not values. */
-export type ResultOf<R> = Exclude<Awaited<R>, Outcome>
 
 /** Lane ids that are known, with any other still allowed: completion without a cage. */
 export type LaneName<L extends string> = L | (string & {})
@@ -118,8 +115,9 @@ export class QueueManager<L extends string = string> {
       },
     })
     core.onPass = () => {
-      lending.serve((entry, loan) => attempts.start(entry, loan))
       startAll(core, attempts)
+      // Last: it takes nothing from anybody, and whoever has a slot of its own goes before.
+      lending.serve((entry, loan) => attempts.start(entry, loan))
     }
   }
 
@@ -155,13 +153,13 @@ export class QueueManager<L extends string = string> {
     command: FunctionCommand<R> | Command<R>,
     options?: SubmitOptions,
   ): CommandRun<ResultOf<R>>
-  submit<R = unknown>(laneId: LaneName<L>, command: TypedCommand, options?: SubmitOptions): CommandRun<R>
+  submit<R = unknown>(laneId: LaneName<L>, command: AnyCommand<R>, options?: SubmitOptions): CommandRun<R>
   submit(laneId: string, command: unknown, options?: SubmitOptions): unknown {
     return this.#admission.submit(laneId, command, options)
   }
 
   /** Submits several commands to a lane; an item may be `[command, options]`, whose options go before the common ones. */
-  submitBatch<C extends readonly unknown[]>(
+  submitBatch<C extends readonly BatchItem[]>(
     laneId: LaneName<L>,
     commands: readonly [...C],
     options?: SubmitOptions,
@@ -263,6 +261,9 @@ export class QueueManager<L extends string = string> {
     } as RunMethods
   }
 }
+
+/** An item of a batch: a command, or one with options of its own. */
+export type BatchItem = AnyCommand | readonly [AnyCommand, SubmitOptions]
 
 /** The result type of one item of a batch. */
 export type BatchResult<C> = C extends readonly [infer One, SubmitOptions] ? CommandResult<One> : CommandResult<C>

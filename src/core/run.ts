@@ -7,6 +7,7 @@
  * shared by all runs of a queue. Nine, because V8 grows a promise's properties by three at a time.
  */
 import type { Entry } from './entry.js'
+import type { Outcome } from './outcome.js'
 import type { CommandState } from './transitions.js'
 
 /**
@@ -35,6 +36,9 @@ export interface CommandRun<R = unknown> extends Promise<R> {
    */
   progress(options?: { readonly capacity?: number | undefined }): AsyncIterable<unknown>
 }
+
+/** The value of a run whose handler gives `R`: outcomes are not values. */
+export type ResultOf<R> = Exclude<Awaited<R>, Outcome>
 
 /** Settles a run's promise. Given something thenable, the run follows it. */
 export type Settle = (value: unknown) => void

@@ -7,6 +7,8 @@ export type QueueStats = {
   readonly totalPending: number
   readonly totalActive: number
   readonly totalDelayed: number
+  /** Slots in use over all lanes, those of zombies included: what the global `maxConcurrency` limits. */
+  readonly totalSlots: number
   readonly deadLetterCount: number
   readonly lanes: Readonly<Record<string, LaneStatus>>
 }
@@ -27,6 +29,7 @@ export function queueStats(core: QueueCore): QueueStats {
     totalPending,
     totalActive,
     totalDelayed,
+    totalSlots: core.scheduler.held,
     deadLetterCount: core.deadLetters?.size ?? 0,
     lanes: Object.fromEntries(lanes),
   }

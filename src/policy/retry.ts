@@ -15,13 +15,13 @@ const JITTERS: readonly string[] = ['none', 'full', 'equal']
 /** Options of `RetryPolicy.exponential`. */
 export type ExponentialOptions = {
   /** Delay before the first retry, in milliseconds. Default 100. */
-  readonly initialMs?: number
+  readonly initialMs?: number | undefined
   /** What each further delay is multiplied by. Default 2, at least 1. */
-  readonly factor?: number
+  readonly factor?: number | undefined
   /** Longest delay, in milliseconds. Default 30,000, or `initialMs` when that is longer. */
-  readonly maxMs?: number
+  readonly maxMs?: number | undefined
   /** Default 'none'. */
-  readonly jitter?: Jitter
+  readonly jitter?: Jitter | undefined
 }
 
 /** The plain form of a policy, as JSON gives it back. */

@@ -4,7 +4,7 @@ import { errorOf, gate, setup } from '../support/setup.js'
 
 test('a waiting command that is cancelled never starts', async () => {
   await using t = await setup({ work: { maxConcurrency: 1 } })
-  t.queue.submit('work', t.takes(10))
+  void t.queue.submit('work', t.takes(10))
   const run = t.queue.submit('work', t.noting('never'))
   await t.clock.settle()
   expect(run.cancel('changed my mind')).toBe(true)
@@ -103,7 +103,7 @@ test('a command in back-off is cancelled without a timer left behind', async () 
 test('a retry that is due again and waits is cancelled like any waiting command', async () => {
   await using t = await setup({ work: { maxConcurrency: 1, retry: RetryPolicy.fixed(1, 10) } })
   const run = t.queue.submit('work', () => Promise.reject(new Error('no')))
-  t.queue.submit('work', t.takes(100))
+  void t.queue.submit('work', t.takes(100))
   await t.clock.advance(20)
   expect(run.state).toBe('pending')
   expect(run.cancel()).toBe(true)
@@ -212,7 +212,7 @@ test('grandchildren are cancelled with their ancestors', async () => {
   await using t = await setup()
   const grandchild = gate<Error>()
   const parent = t.queue.submit('work', async (ctx) => {
-    ctx.queue.submit('work', async (inner) => {
+    void ctx.queue.submit('work', async (inner) => {
       grandchild.open(await errorOf(inner.queue.submit('work', t.takes(1000))))
     })
     await t.sleep(1000)
@@ -402,8 +402,8 @@ test('cancelAll cancels what waits and what runs, and says how many', async () =
 test('cancelAll counts a child that was cancelled with its parent', async () => {
   await using t = await setup({ work: { maxConcurrency: 3 } })
   const parent = t.queue.submit('work', async (ctx) => {
-    ctx.queue.submit('work', t.takes(10))
-    ctx.queue.submit('work', t.takes(10))
+    void ctx.queue.submit('work', t.takes(10))
+    void ctx.queue.submit('work', t.takes(10))
     await t.sleep(10)
   })
   await t.clock.settle()

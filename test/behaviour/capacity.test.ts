@@ -43,7 +43,7 @@ test('what has a free slot does not wait, so it does not count', async () => {
 
 test('a slot that is free only under the limit of the lane counts as taken under a full cap', async () => {
   await using t = await setup({ other: {}, work: { capacity: 1 } }, { maxConcurrency: 1 })
-  t.queue.submit('other', t.takes(10))
+  void t.queue.submit('other', t.takes(10))
   await t.clock.settle()
   const states = [1, 2].map(() => t.queue.submit('work', () => 1))
   expect(states.map(({ state }) => state)).toEqual(['pending', 'failed'])
@@ -69,7 +69,7 @@ test('a retry comes back into a full lane', async () => {
     return attempt
   })
   await t.clock.settle()
-  t.queue.submit('work', t.takes(100))
+  void t.queue.submit('work', t.takes(100))
   await t.clock.settle()
   const waiting = t.queue.submit('work', () => 1)
   expect(waiting.state).toBe('failed')
@@ -81,7 +81,7 @@ test('a command whose payload takes time to check is refused when it is accepted
   await using t = await setup({ work: { capacity: 1 } }, { start: false })
   const slow = defineCommand({ type: 'slow', payload: z.number().refine(async () => true) })
   const late = t.queue.submit('work', slow(1))
-  t.queue.submit('work', () => 1)
+  void t.queue.submit('work', () => 1)
   expect(await errorOf(late)).toMatchObject({ code: 'QUEUE_FULL' })
   expect(await errorOf(late.accepted)).toMatchObject({ code: 'QUEUE_FULL' })
   expect(late.state).toBe('failed')

@@ -5,7 +5,7 @@ import { errorOf, type Setup, setup, thrownBy } from '../support/setup.js'
 
 /** Fails commands and waits for it; gives their ids. */
 async function fail(t: Setup, ...names: string[]): Promise<string[]> {
-  t.queue.handle('fails', (payload) => Promise.reject(new Error(`${payload} failed`)))
+  t.queue.handle('fails', (payload: string) => Promise.reject(new Error(`${payload} failed`)))
   const runs = names.map((payload) => t.queue.submit('work', { type: 'fails', payload }))
   for (const run of runs) await errorOf(run)
   return runs.map(({ id }) => id)
@@ -170,7 +170,7 @@ test('a redrive submits the command anew, under a new id, and takes the letter o
   t.queue.handle('x', () => Promise.reject(new Error('down')))
   const first = t.queue.submit('work', { type: 'x', payload: 7 }, { metadata: 'm', priority: 3 })
   await errorOf(first)
-  t.queue.handle('x', (payload) => `fixed ${payload}`)
+  t.queue.handle('x', (payload: number) => `fixed ${payload}`)
   t.recorder.clear()
   const again = t.queue.deadLetters.redrive(first.id)
   expect(again.id).not.toBe(first.id)
@@ -288,7 +288,7 @@ test('queues may share a ring', async () => {
   await using a = await setup({ work: {} }, { deadLetters: ring })
   await using b = await setup({ work: {}, more: {} }, { deadLetters: ring })
   const [id] = await fail(a, 'from a')
-  b.queue.handle('fails', (payload) => `run by b: ${payload}`)
+  b.queue.handle('fails', (payload: string) => `run by b: ${payload}`)
   expect(await b.queue.deadLetters.redrive(id as string)).toBe('run by b: from a')
   expect(ring.size).toBe(0)
   const other = b.queue.submit('more', () => Promise.reject(new Error('no')))

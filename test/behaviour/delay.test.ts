@@ -74,19 +74,19 @@ test('a step of the wall clock moves no delay', async () => {
 
 test('a delayed command that is due comes in at its place of arrival', async () => {
   await using t = await setup({ work: { maxConcurrency: 1 } })
-  t.queue.submit('work', t.noting('first', 50))
-  t.queue.submit('work', t.noting('delayed', 1), { delayMs: 10 })
-  t.queue.submit('work', t.noting('last', 1))
+  void t.queue.submit('work', t.noting('first', 50))
+  void t.queue.submit('work', t.noting('delayed', 1), { delayMs: 10 })
+  void t.queue.submit('work', t.noting('last', 1))
   await t.clock.advance(60)
   expect(t.notes).toEqual(['first', 'delayed', 'last'])
 })
 
 test('delayed commands of one instant start in order of arrival, whatever their delays were', async () => {
   await using t = await setup({ work: { maxConcurrency: 1 } })
-  t.queue.submit('work', t.noting('a'), { delayMs: 100 })
-  t.queue.submit('work', t.noting('b'), { delayMs: 100, priority: 5 })
+  void t.queue.submit('work', t.noting('a'), { delayMs: 100 })
+  void t.queue.submit('work', t.noting('b'), { delayMs: 100, priority: 5 })
   await t.clock.advance(50)
-  t.queue.submit('work', t.noting('c'), { delayMs: 50 })
+  void t.queue.submit('work', t.noting('c'), { delayMs: 50 })
   await t.clock.advance(50)
   // Each is due by itself, in the order in which the alarms were set: all at one instant, one after the other.
   expect(t.notes).toEqual(['b', 'a', 'c'])
@@ -113,7 +113,7 @@ test('a delayed command is due before the start of its queue too, and waits for 
 
 test('many delayed commands share one timer', async () => {
   await using t = await setup()
-  for (let n = 100; n > 0; n--) t.queue.submit('work', () => 1, { delayMs: n })
+  for (let n = 100; n > 0; n--) void t.queue.submit('work', () => 1, { delayMs: n })
   expect(t.clock.timers).toBe(1)
   await t.clock.advance(100)
   expect(t.clock.timers).toBe(0)

@@ -133,6 +133,8 @@ test('a queue without listeners tells nobody and does its work', async () => {
     { deadLetters: true, start: false },
   )
   t.recorder.stop()
+  t.queue.handle('plain', () => 'ok')
+  const plain = t.queue.submit('work', { type: 'plain' })
   const waiting = t.queue.submit('work', () => 'ok')
   const failing = t.queue.submit('work', () => Promise.reject(new Error('no')))
   const snoozing = t.queue.submit('work', ({ attempt, progress }) => {
@@ -151,7 +153,7 @@ test('a queue without listeners tells nobody and does its work', async () => {
   await t.queue.start()
   const errors = Promise.all([failing, late, refused, same].map((run) => errorOf(run)))
   await t.clock.advance(200)
-  expect(await Promise.all([waiting, snoozing, later])).toEqual(['ok', 'ok', 'ok'])
+  expect(await Promise.all([plain, waiting, snoozing, later])).toEqual(['ok', 'ok', 'ok', 'ok'])
   expect((await errors).map((error) => error['code'])).toEqual([
     'COMMAND_FAILED',
     'COMMAND_TIMEOUT',

@@ -13,7 +13,7 @@ test('a child gets its value, error and options like any command', async () => {
   t.queue.handle('double', (payload: number) => payload * 2)
   const run = t.queue.submit('work', async (ctx) => [
     await ctx.run('work', { type: 'double', payload: 4 }),
-    await ctx.run('work', () => Promise.reject(new Error('no'))).catch((error: Error) => error.message),
+    (await errorOf(ctx.run('work', () => Promise.reject(new Error('no'))))).message,
     await ctx.run('work', (child) => child.id, { id: 'my-child' }),
   ])
   expect(await run).toEqual([8, 'no', 'my-child'])
@@ -207,7 +207,7 @@ test('a grandchild keeps its place when the child between ends first', async () 
         .run('a', () => innermost.promise)
         .then(
           (value) => {
-            grandchild.seen = String(value)
+            grandchild.seen = value
           },
           () => {},
         )
@@ -275,7 +275,7 @@ test('a sibling of the lane between keeps its own place when the child between e
 
 test('a child in another lane needs room there', async () => {
   await using t = await setup({ a: { maxConcurrency: 1 }, b: { maxConcurrency: 1 } }, { maxConcurrency: 2 })
-  t.queue.submit('b', t.takes(50))
+  void t.queue.submit('b', t.takes(50))
   const run = t.queue.submit('a', (ctx) => ctx.run('b', t.noting('child')))
   await t.clock.advance(49)
   expect(t.notes).toEqual([])
@@ -287,7 +287,7 @@ test('a child in another lane counts under the maximum of that lane', async () =
   await using t = await setup({ a: {}, b: { maxConcurrency: 1 } }, { maxConcurrency: 2 })
   const childOfA = gate<string>()
   const run = t.queue.submit('a', (ctx) => ctx.run('b', () => childOfA.promise))
-  t.queue.submit('a', t.takes(10))
+  void t.queue.submit('a', t.takes(10))
   await t.clock.settle()
   expect(t.queue.lane('b').status().active).toBe(1)
   const other = t.queue.submit('b', t.noting('other'))
@@ -301,7 +301,7 @@ test('a child in another lane counts under the maximum of that lane', async () =
 
 test('a lent start leaves no room that is not there: the lane of the child stays within its maximum', async () => {
   await using t = await setup({ a: {}, b: { maxConcurrency: 1 } }, { maxConcurrency: 2 })
-  t.queue.submit('a', t.takes(10))
+  void t.queue.submit('a', t.takes(10))
   const parent = t.queue.submit('a', async (ctx) => {
     // Both wait: the cap is reached. The child can have its parent's slot, the other one cannot.
     const child = ctx.run('b', t.noting('child', 100))
@@ -390,7 +390,7 @@ test('a child that borrows a place in its lane leaves the reserved slots of a pr
     Promise.all([ctx.run('b', t.noting('in b', 100)), ctx.run('a', t.noting('in a', 100))]),
   )
   await t.clock.advance(10)
-  t.queue.submit('control', t.noting('control', 1))
+  void t.queue.submit('control', t.noting('control', 1))
   await t.clock.settle()
   expect(t.notes).toContain('control')
   await t.clock.advance(300)
@@ -405,8 +405,8 @@ test('a child in a lane that does not lend gives its place back to what is held 
   const run = t.queue.submit('shared', (ctx) => ctx.run('own', t.noting('child', 10)))
   await t.clock.advance(10)
   expect(await run).toBe('child')
-  t.queue.submit('shared', t.takes(100))
-  t.queue.submit('shared', t.takes(100))
+  void t.queue.submit('shared', t.takes(100))
+  void t.queue.submit('shared', t.takes(100))
   await t.clock.settle()
   expect(t.queue.lane('shared').status()).toMatchObject({ active: 1, pending: 1 })
 })

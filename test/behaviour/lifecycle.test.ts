@@ -38,7 +38,7 @@ test.each(orders.map((order) => [order.join(', '), order] as const))(
       runs.map((run) =>
         run.then(
           () => 'done',
-          (error: { code: string }) => error.code,
+          (error: unknown) => (error as { code: string }).code,
         ),
       ),
     )
@@ -159,7 +159,7 @@ test('drain waits for what runs, and its result is there', async () => {
 
 test('drain waits for back-off and delays', async () => {
   await using t = await setup({ work: { retry: RetryPolicy.fixed(1, 500) } })
-  t.queue.submit('work', () => 1, { delayMs: 300 })
+  void t.queue.submit('work', () => 1, { delayMs: 300 })
   const run = t.queue.submit('work', () => Promise.reject(new Error('no')))
   const error = errorOf(run)
   let isDrained = false
@@ -182,8 +182,8 @@ test('drain with nothing to wait for comes back at once', async () => {
 test('a drain whose limit passes names what is unsettled, and stops nothing', async () => {
   await using t = await setup({ work: { maxConcurrency: 1 } })
   const running = t.queue.submit('work', t.takes(5000, 'goes on'), { id: 'running' })
-  t.queue.submit('work', () => 1, { id: 'waiting' })
-  t.queue.submit('work', () => 1, { id: 'delayed', delayMs: 1000 })
+  void t.queue.submit('work', () => 1, { id: 'waiting' })
+  void t.queue.submit('work', () => 1, { id: 'delayed', delayMs: 1000 })
   const drained = errorOf(t.queue.drain(50))
   await t.clock.advance(50)
   expect(await drained).toMatchObject({
@@ -215,7 +215,7 @@ test('a drain whose limit passes names zombies', async () => {
 test('a drain names at most five commands in its message and all of them in its fields', async () => {
   await using t = await setup({ work: { timeoutMs: 10 } })
   const zombie = errorOf(t.queue.submit('work', t.takes(100), { id: 'zombie' }))
-  for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) t.queue.submit('work', () => 1, { id, delayMs: 100 })
+  for (const id of ['a', 'b', 'c', 'd', 'e', 'f']) void t.queue.submit('work', () => 1, { id, delayMs: 100 })
   const drained = errorOf(t.queue.drain(20))
   await t.clock.advance(20)
   const error = await drained
@@ -228,7 +228,7 @@ test('a drain names at most five commands in its message and all of them in its 
 
 test('a drain can be given up', async () => {
   await using t = await setup()
-  t.queue.submit('work', t.takes(100))
+  void t.queue.submit('work', t.takes(100))
   const controller = new AbortController()
   const drained = errorOf(t.queue.drain(1000, { signal: controller.signal }))
   controller.abort(new Error('no patience'))

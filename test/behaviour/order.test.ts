@@ -15,18 +15,18 @@ test('a lower lane starts although a higher one has a backlog, when the higher o
     system: { maxConcurrency: 1, minConcurrency: 1, priority: 0 },
     prompt: { maxConcurrency: 4, minConcurrency: 1, priority: 5 },
   })
-  t.queue.submit('system', t.noting('system-1', 10))
-  t.queue.submit('system', t.noting('system-2', 10))
-  t.queue.submit('prompt', t.noting('prompt-1', 10))
+  void t.queue.submit('system', t.noting('system-1', 10))
+  void t.queue.submit('system', t.noting('system-2', 10))
+  void t.queue.submit('prompt', t.noting('prompt-1', 10))
   await t.clock.advance(20)
   expect(t.notes).toEqual(['system-1', 'prompt-1', 'system-2'])
 })
 
 test('a lower lane waits until the work of a higher lane with room has been started', async () => {
   await using t = await setup({ system: {}, prompt: {} }, { start: false })
-  t.queue.submit('prompt', t.noting('prompt-1', 10))
-  t.queue.submit('system', t.noting('system-1', 10))
-  t.queue.submit('system', t.noting('system-2', 10))
+  void t.queue.submit('prompt', t.noting('prompt-1', 10))
+  void t.queue.submit('system', t.noting('system-1', 10))
+  void t.queue.submit('system', t.noting('system-2', 10))
   await t.queue.start()
   await t.clock.settle()
   expect(t.notes).toEqual(['system-1', 'system-2', 'prompt-1'])
@@ -34,9 +34,9 @@ test('a lower lane waits until the work of a higher lane with room has been star
 
 test('commands submitted in one stretch of code are all seen before the first starts', async () => {
   await using t = await setup(defaultLanes())
-  t.queue.submit('prompt', t.noting('prompt'))
-  t.queue.submit('query', t.noting('query'))
-  t.queue.submit('control', t.noting('control'))
+  void t.queue.submit('prompt', t.noting('prompt'))
+  void t.queue.submit('query', t.noting('query'))
+  void t.queue.submit('control', t.noting('control'))
   expect(t.notes).toEqual([])
   await t.clock.settle()
   expect(t.notes).toEqual(['control', 'query', 'prompt'])
@@ -45,7 +45,7 @@ test('commands submitted in one stretch of code are all seen before the first st
 test('control is served before prompt whatever the order of arrival, under a cap of one', async () => {
   await using t = await setup(defaultLanes(), { maxConcurrency: 1 })
   for (const lane of ['prompt', 'skill', 'session', 'query', 'control', 'system'] as const) {
-    t.queue.submit(lane, t.noting(lane, 1))
+    void t.queue.submit(lane, t.noting(lane, 1))
   }
   await t.clock.advance(10)
   expect(t.notes).toEqual(['system', 'control', 'query', 'session', 'skill', 'prompt'])
@@ -53,24 +53,24 @@ test('control is served before prompt whatever the order of arrival, under a cap
 
 test('a command submitted while another runs goes before everything of a lower lane', async () => {
   await using t = await setup({ high: {}, low: {} }, { maxConcurrency: 1 })
-  t.queue.submit('low', t.noting('low-1', 10))
-  t.queue.submit('low', t.noting('low-2', 10))
+  void t.queue.submit('low', t.noting('low-1', 10))
+  void t.queue.submit('low', t.noting('low-2', 10))
   await t.clock.advance(5)
-  t.queue.submit('high', t.noting('high-1', 10))
+  void t.queue.submit('high', t.noting('high-1', 10))
   await t.clock.advance(30)
   expect(t.notes).toEqual(['low-1', 'high-1', 'low-2'])
 })
 
 test('within a lane the first in is the first out', async () => {
   await using t = await setup({ work: { maxConcurrency: 1 } })
-  for (let n = 0; n < 600; n++) t.queue.submit('work', t.noting(String(n)))
+  for (let n = 0; n < 600; n++) void t.queue.submit('work', t.noting(String(n)))
   await t.clock.settle()
   expect(t.notes).toEqual(Array.from({ length: 600 }, (_, n) => String(n)))
 })
 
 test('within a lifo lane the newest goes first', async () => {
   await using t = await setup({ work: { maxConcurrency: 1, order: 'lifo' } }, { start: false })
-  for (let n = 0; n < 600; n++) t.queue.submit('work', t.noting(String(n)))
+  for (let n = 0; n < 600; n++) void t.queue.submit('work', t.noting(String(n)))
   await t.queue.start()
   await t.clock.settle()
   expect(t.notes).toEqual(Array.from({ length: 600 }, (_, n) => String(599 - n)))
@@ -98,7 +98,7 @@ test('lanes of equal priority take turns', async () => {
     { start: false, maxConcurrency: 1 },
   )
   for (const lane of ['a', 'b', 'c'] as const) {
-    for (let n = 1; n <= 3; n++) t.queue.submit(lane, t.noting(`${lane}${n}`, 1))
+    for (let n = 1; n <= 3; n++) void t.queue.submit(lane, t.noting(`${lane}${n}`, 1))
   }
   await t.queue.start()
   await t.clock.advance(20)
@@ -107,8 +107,8 @@ test('lanes of equal priority take turns', async () => {
 
 test('a protected lane goes before one of equal priority', async () => {
   await using t = await setup({ plain: { priority: 3 }, safe: { priority: 3, protected: true } }, { start: false })
-  t.queue.submit('plain', t.noting('plain'))
-  t.queue.submit('safe', t.noting('safe'))
+  void t.queue.submit('plain', t.noting('plain'))
+  void t.queue.submit('safe', t.noting('safe'))
   await t.queue.start()
   await t.clock.settle()
   expect(t.notes).toEqual(['safe', 'plain'])
@@ -117,11 +117,11 @@ test('a protected lane goes before one of equal priority', async () => {
 test('low lanes starve while a high lane always has work: strict priority', async () => {
   await using t = await setup({ high: { maxConcurrency: 1 }, low: {} }, { maxConcurrency: 1 })
   t.queue.handle('again', (left: number) => {
-    if (left > 0) t.queue.submit('high', { type: 'again', payload: left - 1 })
+    if (left > 0) void t.queue.submit('high', { type: 'again', payload: left - 1 })
     return t.noting(`high-${left}`, 1)(undefined as never)
   })
-  t.queue.submit('high', { type: 'again', payload: 50 })
-  t.queue.submit('low', t.noting('low'))
+  void t.queue.submit('high', { type: 'again', payload: 50 })
+  void t.queue.submit('low', t.noting('low'))
   await t.clock.advance(50)
   expect(t.notes).not.toContain('low')
   await t.clock.advance(1)
@@ -130,8 +130,8 @@ test('low lanes starve while a high lane always has work: strict priority', asyn
 
 test('as many commands start as there is room, at once', async () => {
   await using t = await setup({ work: { maxConcurrency: 3 }, more: { maxConcurrency: Number.POSITIVE_INFINITY } })
-  for (let n = 0; n < 10; n++) t.queue.submit('work', t.takes(10))
-  for (let n = 0; n < 100; n++) t.queue.submit('more', t.takes(10))
+  for (let n = 0; n < 10; n++) void t.queue.submit('work', t.takes(10))
+  for (let n = 0; n < 100; n++) void t.queue.submit('more', t.takes(10))
   await t.clock.settle()
   const { lanes } = t.queue.stats()
   expect([lanes['work']?.active, lanes['work']?.pending, lanes['more']?.active]).toEqual([3, 7, 100])
@@ -145,8 +145,8 @@ test('a retry that is due keeps its original arrival place', async () => {
       t.notes.push(`old-${attempt}`)
       if (attempt === 1) throw new Error('once')
     }
-  t.queue.submit('work', failsOnce())
-  for (let n = 1; n <= 4; n++) t.queue.submit('work', t.noting(`new-${n}`, 10))
+  void t.queue.submit('work', failsOnce())
+  for (let n = 1; n <= 4; n++) void t.queue.submit('work', t.noting(`new-${n}`, 10))
   await t.clock.advance(50)
   expect(t.notes).toEqual(['old-1', 'new-1', 'new-2', 'old-2', 'new-3', 'new-4'])
 })
@@ -160,18 +160,18 @@ test('retries that are due at once come back in their order of arrival', async (
       if (ctx.attempt === 1) throw new Error('once')
     }
   // The older one waits longer, so the younger one is due first.
-  t.queue.submit('work', attempt('a'), { retry: RetryPolicy.fixed(1, 9) })
-  t.queue.submit('work', attempt('b'), { retry: RetryPolicy.fixed(1, 5) })
-  t.queue.submit('work', t.noting('long', 10))
-  t.queue.submit('work', t.noting('young', 10))
+  void t.queue.submit('work', attempt('a'), { retry: RetryPolicy.fixed(1, 9) })
+  void t.queue.submit('work', attempt('b'), { retry: RetryPolicy.fixed(1, 5) })
+  void t.queue.submit('work', t.noting('long', 10))
+  void t.queue.submit('work', t.noting('young', 10))
   await t.clock.advance(30)
   expect(t.notes).toEqual(['a1', 'b1', 'long', 'a2', 'b2', 'young'])
 })
 
 test('in a lifo lane a retry keeps its place too', async () => {
   await using t = await setup({ work: { maxConcurrency: 1, order: 'lifo' } }, { start: false })
-  for (const name of ['old', 'middle']) t.queue.submit('work', t.noting(name, 10))
-  t.queue.submit(
+  for (const name of ['old', 'middle']) void t.queue.submit('work', t.noting(name, 10))
+  void t.queue.submit(
     'work',
     async ({ attempt }) => {
       t.notes.push(`new-${attempt}`)
@@ -181,20 +181,20 @@ test('in a lifo lane a retry keeps its place too', async () => {
   )
   await t.queue.start()
   await t.clock.settle()
-  t.queue.submit('work', t.noting('newest', 10))
+  void t.queue.submit('work', t.noting('newest', 10))
   await t.clock.advance(40)
   expect(t.notes).toEqual(['new-1', 'middle', 'newest', 'new-2', 'old'])
 })
 
 test('a command of better priority passes a retry of its lane', async () => {
   await using t = await setup({ work: { maxConcurrency: 1, retry: RetryPolicy.fixed(1, 1) } })
-  t.queue.submit('work', async ({ attempt }) => {
+  void t.queue.submit('work', async ({ attempt }) => {
     t.notes.push(`retried-${attempt}`)
     if (attempt === 1) throw new Error('once')
   })
-  t.queue.submit('work', t.noting('long', 10))
+  void t.queue.submit('work', t.noting('long', 10))
   await t.clock.advance(5)
-  t.queue.submit('work', t.noting('urgent', 1), { priority: 0 })
+  void t.queue.submit('work', t.noting('urgent', 1), { priority: 0 })
   await t.clock.advance(10)
   expect(t.notes).toEqual(['retried-1', 'long', 'urgent', 'retried-2'])
 })
@@ -202,7 +202,7 @@ test('a command of better priority passes a retry of its lane', async () => {
 test('a slot that becomes free goes to the next command in the same turn', async () => {
   await using t = await setup({ work: { maxConcurrency: 1 } })
   const first = gate<string>()
-  t.queue.submit('work', () => first.promise)
+  void t.queue.submit('work', () => first.promise)
   const second = t.queue.submit('work', t.takes(10))
   await t.clock.settle()
   expect(second.state).toBe('pending')
@@ -215,7 +215,7 @@ test('a slot that becomes free goes to the next command in the same turn', async
 test('the order of lanes of equal priority does not depend on their names', async () => {
   const order = async (names: readonly string[]): Promise<string[]> => {
     await using t = await setup(Object.fromEntries(names.map((name) => [name, { priority: 1 }])), { start: false })
-    for (const name of names) t.queue.submit(name, t.noting(name))
+    for (const name of names) void t.queue.submit(name, t.noting(name))
     await t.queue.start()
     await t.clock.settle()
     return t.notes

@@ -79,8 +79,8 @@ test('delayed commands are no pressure until they are due', async () => {
 
 test('a lower threshold is judged when it is set', async () => {
   await using t = await setup({ work: { pressureThreshold: 5 } }, { start: false })
-  t.queue.submit('work', () => 1)
-  t.queue.submit('work', () => 1)
+  void t.queue.submit('work', () => 1)
+  void t.queue.submit('work', () => 1)
   t.queue.lane('work').configure({ pressureThreshold: 2 })
   expect(t.recorder.keys().slice(-2)).toEqual(['queue.lane.configured', 'queue.lane.pressure'])
 })

@@ -315,3 +315,18 @@ test('attempts of one retried command may report to one reader', async () => {
   await reading
   expect(seen).toEqual(['attempt 1', 'attempt 2'])
 })
+
+test('commands without options are found, listed and cancelled wherever they stand', async () => {
+  await using t = await setup({ work: { maxConcurrency: 1 } })
+  t.queue.handle('x', () => t.sleep(10))
+  const runs = Array.from({ length: 3 }, (_, payload) => t.queue.submit('work', { type: 'x', payload }))
+  await t.clock.settle()
+  const { items } = await t.queue.list()
+  expect(items.map(({ id, state, payload }) => [id, state, payload])).toEqual(
+    runs.map(({ id }, n) => [id, n === 0 ? 'active' : 'pending', n]),
+  )
+  for (const { id, state } of runs) expect(await t.queue.get(id)).toMatchObject({ id, state })
+  expect(runs.map(({ id }) => t.queue.cancel(id, 'by id'))).toEqual([true, true, true])
+  for (const run of runs) expect((await errorOf(run)).message).toBe('Command cancelled: by id')
+  for (const { id } of runs) expect(await t.queue.get(id)).toMatchObject({ id, state: 'cancelled' })
+})

@@ -7,7 +7,7 @@ const mins = ({ queue }: { queue: QueueManager }): Record<string, number> =>
 
 /** Fills every slot of the queue with commands of a lane. */
 async function fill(t: Setup, lane: string, slots: number, ms: number): Promise<void> {
-  for (let n = 0; n < slots; n++) t.queue.submit(lane, t.takes(ms))
+  for (let n = 0; n < slots; n++) void t.queue.submit(lane, t.takes(ms))
   await t.clock.settle()
 }
 
@@ -82,11 +82,11 @@ test('explicit minima that are not lent and leave another lane no slot ever are 
 
 test('a reserved slot that is idle is lent, and goes back at the next free slot', async () => {
   await using t = await setup({ high: { minConcurrency: 0 }, low: { minConcurrency: 1 } }, { maxConcurrency: 2 })
-  for (const ms of [10, 20]) t.queue.submit('high', t.takes(ms))
+  for (const ms of [10, 20]) void t.queue.submit('high', t.takes(ms))
   await t.clock.settle()
   expect(t.queue.lane('high').status().active).toBe(2)
-  t.queue.submit('high', t.noting('high', 10))
-  t.queue.submit('low', t.noting('low', 10))
+  void t.queue.submit('high', t.noting('high', 10))
+  void t.queue.submit('low', t.noting('low', 10))
   await t.clock.advance(10)
   expect(t.notes).toEqual(['low'])
   await t.clock.advance(10)
@@ -98,7 +98,8 @@ test('a lane below its minimum goes before better lanes that have theirs', async
     { a: { minConcurrency: 0 }, b: { minConcurrency: 1 }, c: { minConcurrency: 1 } },
     { maxConcurrency: 3, start: false },
   )
-  for (const lane of ['c', 'b', 'a'] as const) for (const n of [1, 2]) t.queue.submit(lane, t.noting(`${lane}${n}`, 10))
+  for (const lane of ['c', 'b', 'a'] as const)
+    for (const n of [1, 2]) void t.queue.submit(lane, t.noting(`${lane}${n}`, 10))
   await t.queue.start()
   await t.clock.settle()
   expect(t.notes).toEqual(['b1', 'c1', 'a1'])
@@ -109,8 +110,8 @@ test('a protected lane goes first even where it has its minimum', async () => {
     { low: { minConcurrency: 2, priority: 1 }, safe: { minConcurrency: 1, protected: true, priority: 5 } },
     { maxConcurrency: 4, start: false },
   )
-  for (const n of [1, 2]) t.queue.submit('low', t.noting(`low${n}`, 10))
-  for (const n of [1, 2, 3]) t.queue.submit('safe', t.noting(`safe${n}`, 10))
+  for (const n of [1, 2]) void t.queue.submit('low', t.noting(`low${n}`, 10))
+  for (const n of [1, 2, 3]) void t.queue.submit('safe', t.noting(`safe${n}`, 10))
   await t.queue.start()
   await t.clock.settle()
   expect(t.notes).toEqual(['safe1', 'safe2', 'safe3', 'low1'])
@@ -120,8 +121,8 @@ test('control starts at once although every slot that is lent is busy', async ()
   await using t = await setup<string>(defaultLanes(), { maxConcurrency: 8 })
   await fill(t, 'query', 20, 1000)
   expect(t.queue.stats().totalActive).toBe(6)
-  t.queue.submit('control', t.noting('control', 10))
-  t.queue.submit('system', t.noting('system', 10))
+  void t.queue.submit('control', t.noting('control', 10))
+  void t.queue.submit('system', t.noting('system', 10))
   await t.clock.settle()
   expect(t.notes).toEqual(['system', 'control'])
   expect(t.queue.stats().totalActive).toBe(8)
@@ -134,7 +135,7 @@ test('a lane that does not lend may use its own slots while others may not', asy
   )
   await fill(t as Setup, 'shared', 4, 100)
   expect(t.queue.lane('shared').status()).toMatchObject({ active: 2, pending: 2 })
-  for (let n = 0; n < 3; n++) t.queue.submit('own', t.takes(100))
+  for (let n = 0; n < 3; n++) void t.queue.submit('own', t.takes(100))
   await t.clock.settle()
   expect(t.queue.lane('own').status()).toMatchObject({ active: 2, pending: 1 })
   await t.clock.advance(100)
@@ -150,14 +151,14 @@ test('while slots are held back, a lane of equal rank that may take one is found
     },
     { maxConcurrency: 3 },
   )
-  t.queue.submit('plain', t.takes(100))
+  void t.queue.submit('plain', t.takes(100))
   await t.clock.settle()
-  t.queue.submit('plain', t.noting('plain', 100))
-  t.queue.submit('own', t.noting('own-1', 100))
-  t.queue.submit('own', t.noting('own-2', 100))
+  void t.queue.submit('plain', t.noting('plain', 100))
+  void t.queue.submit('own', t.noting('own-1', 100))
+  void t.queue.submit('own', t.noting('own-2', 100))
   await t.clock.settle()
   expect(t.notes).toEqual(['own-1'])
-  t.queue.submit('other', t.noting('other', 100))
+  void t.queue.submit('other', t.noting('other', 100))
   await t.clock.settle()
   expect(t.notes).toEqual(['own-1', 'other'])
 })

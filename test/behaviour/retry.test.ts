@@ -63,7 +63,7 @@ test('without a policy the first failure is final', async () => {
 test('a retry starts when its back-off is over and not before', async () => {
   await using t = await setup({ work: { retry: RetryPolicy.exponential(5) } })
   const starts: number[] = []
-  t.queue.submit('work', () => {
+  void t.queue.submit('work', () => {
     starts.push(t.clock.now())
     throw new Error('always')
   })
@@ -197,7 +197,7 @@ test('a RetryAfterError of the scope lane is refused while it has not been built
 })
 
 test('a plain policy from JSON is as good as one of ours', async () => {
-  const plain = JSON.parse(JSON.stringify(RetryPolicy.fixed(1, 10)))
+  const plain = JSON.parse(JSON.stringify(RetryPolicy.fixed(1, 10))) as RetryPolicy
   await using t = await setup({ work: { retry: plain } })
   const run = t.queue.submit('work', failing(1))
   await t.clock.advance(10)

@@ -54,7 +54,10 @@ test.each<[string, () => unknown]>([
   ['a JsonCommand', () => new JsonCommand('x', { a: 1 })],
   ['NaN', () => ({ type: 'x', payload: Number.NaN })],
   ['no payload', () => ({ type: 'x' })],
-  ['an object without a prototype', () => ({ type: 'x', payload: Object.assign(Object.create(null), { a: 1 }) })],
+  [
+    'an object without a prototype',
+    () => ({ type: 'x', payload: Object.assign(Object.create(null) as object, { a: 1 }) }),
+  ],
   ['a deep payload', () => ({ type: 'x', payload: deep(90) })],
 ])('the same id with the same %s is the same command', async (_what, make) => {
   await using t = await setup({ work: {} }, { start: false })
@@ -64,7 +67,7 @@ test.each<[string, () => unknown]>([
 
 test('payloads that are too deep to compare count as different', async () => {
   await using t = await setup({ work: {} }, { start: false })
-  t.queue.submit('work', { type: 'x', payload: deep(200) }, { id: 'mine' })
+  void t.queue.submit('work', { type: 'x', payload: deep(200) }, { id: 'mine' })
   const again = t.queue.submit('work', { type: 'x', payload: deep(200) }, { id: 'mine' })
   expect(await errorOf(again)).toMatchObject({ code: 'CONFLICT' })
 })
@@ -99,7 +102,7 @@ test('a failed command gives its failure again', async () => {
 
 test('a refused submit does not take its id', async () => {
   await using t = await setup({ work: { capacity: 1 } }, { start: false })
-  t.queue.submit('work', () => 1)
+  void t.queue.submit('work', () => 1)
   await errorOf(t.queue.submit('work', () => 1, { id: 'mine' }))
   t.queue.lane('work').clear()
   expect(t.queue.submit('work', () => 1, { id: 'mine' }).state).toBe('pending')

@@ -53,7 +53,7 @@ test('a handle knows its lane, and an unknown lane has none', async () => {
 
 test('a higher maximum starts more at once', async () => {
   await using t = await setup({ work: { maxConcurrency: 1 } })
-  for (let n = 0; n < 5; n++) t.queue.submit('work', t.takes(10))
+  for (let n = 0; n < 5; n++) void t.queue.submit('work', t.takes(10))
   await t.clock.settle()
   t.queue.lane('work').configure({ maxConcurrency: 3 })
   await t.clock.settle()
@@ -65,8 +65,8 @@ test('a higher maximum starts more at once', async () => {
 
 test('a lower maximum stops nothing, and nothing starts until there is room under it', async () => {
   await using t = await setup({ work: { maxConcurrency: 4 } })
-  for (const ms of [10, 20, 30, 40]) t.queue.submit('work', t.takes(ms))
-  t.queue.submit('work', t.noting('next', 5))
+  for (const ms of [10, 20, 30, 40]) void t.queue.submit('work', t.takes(ms))
+  void t.queue.submit('work', t.noting('next', 5))
   await t.clock.settle()
   t.queue.lane('work').configure({ maxConcurrency: 2 })
   await t.clock.advance(20)
@@ -78,8 +78,8 @@ test('a lower maximum stops nothing, and nothing starts until there is room unde
 
 test('a new priority reorders the lanes while they wait', async () => {
   await using t = await setup({ a: {}, b: {} }, { start: false })
-  t.queue.submit('a', t.noting('a'))
-  t.queue.submit('b', t.noting('b'))
+  void t.queue.submit('a', t.noting('a'))
+  void t.queue.submit('b', t.noting('b'))
   t.queue.lane('a').configure({ priority: 200 })
   await t.queue.start()
   await t.clock.settle()
@@ -95,11 +95,11 @@ test('a lane can be turned round while commands wait in it', async () => {
       t.notes.push(`${name}${attempt}`)
       if (attempt === 1) throw new Error('once')
     }
-  t.queue.submit('work', failsOnce('x'))
-  t.queue.submit('work', failsOnce('y'))
-  t.queue.submit('work', t.noting('long', 10))
-  t.queue.submit('work', t.noting('a', 1))
-  t.queue.submit('work', t.noting('b', 1))
+  void t.queue.submit('work', failsOnce('x'))
+  void t.queue.submit('work', failsOnce('y'))
+  void t.queue.submit('work', t.noting('long', 10))
+  void t.queue.submit('work', t.noting('a', 1))
+  void t.queue.submit('work', t.noting('b', 1))
   await t.clock.advance(5)
   t.queue.lane('work').configure({ order: 'lifo' })
   await t.clock.advance(20)
@@ -107,7 +107,7 @@ test('a lane can be turned round while commands wait in it', async () => {
   t.queue.lane('work').configure({ order: 'lifo' })
   t.queue.lane('work').configure({ order: 'fifo' })
   t.queue.lane('work').pause()
-  for (const name of ['c', 'd']) t.queue.submit('work', t.noting(name))
+  for (const name of ['c', 'd']) void t.queue.submit('work', t.noting(name))
   t.queue.lane('work').resume()
   await t.clock.settle()
   expect(t.notes.slice(-2)).toEqual(['c', 'd'])

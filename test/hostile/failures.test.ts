@@ -109,12 +109,12 @@ test('a promise that throws after it has settled changes nothing', async () => {
 
 test('failures that nobody awaits raise nothing', async () => {
   await using t = await setup({ work: { timeoutMs: 10 } }, { deadLetters: true })
-  t.queue.submit('work', () => Promise.reject(new Error('nobody looks')))
-  t.queue.submit('work', () => new Promise(() => {}))
+  void t.queue.submit('work', () => Promise.reject(new Error('nobody looks')))
+  void t.queue.submit('work', () => new Promise(() => {}))
   t.queue.submit('work', t.takes(5)).cancel()
-  t.queue.submit('nowhere' as 'work', () => 1)
-  t.queue.submit('work', () => 1, { timeoutMs: -1 })
-  t.queue.deadLetters.redrive('nobody')
+  void t.queue.submit('nowhere' as 'work', () => 1)
+  void t.queue.submit('work', () => 1, { timeoutMs: -1 })
+  void t.queue.deadLetters.redrive('nobody')
   await t.clock.advance(20)
   expect(t.queue.stats()).toMatchObject({ totalActive: 0, totalPending: 0 })
 })

@@ -105,7 +105,7 @@ test('a listener may submit while it is called', async () => {
   await using t = await setup()
   let left = 3
   during(t, 'queue.command.completed', () => {
-    if (left-- > 0) t.queue.submit('work', t.noting(`by the listener ${left}`))
+    if (left-- > 0) void t.queue.submit('work', t.noting(`by the listener ${left}`))
   })
   await t.queue.submit('work', () => 1)
   await t.clock.settle()
@@ -115,9 +115,9 @@ test('a listener may submit while it is called', async () => {
 test('a listener that submits while its lane is cleared does not keep clear from ending', async () => {
   await using t = await setup({ work: {} }, { start: false })
   let submitted = 0
-  for (let n = 0; n < 3; n++) t.queue.submit('work', t.noting('never'))
+  for (let n = 0; n < 3; n++) void t.queue.submit('work', t.noting('never'))
   during(t, 'queue.command.cancelled', () => {
-    if (submitted++ < 100) t.queue.submit('work', t.noting('new'))
+    if (submitted++ < 100) void t.queue.submit('work', t.noting('new'))
   })
   expect(t.queue.lane('work').clear()).toBe(3)
   expect(t.queue.stats().totalPending).toBe(3)
@@ -129,7 +129,7 @@ test('a listener that clears the lane while it is cleared finds nothing twice', 
   during(t, 'queue.command.cancelled', () => void t.queue.lane('work').clear('by the listener'))
   t.queue.lane('work').clear('first')
   expect((await Promise.all(runs.map(errorOf))).map(({ message }) => message).sort()).toEqual([
-    ...new Array(4).fill('Command cancelled: by the listener'),
+    ...new Array<string>(4).fill('Command cancelled: by the listener'),
     'Command cancelled: first',
   ])
   expect(t.recorder.of('queue.command.cancelled')).toHaveLength(5)
@@ -137,7 +137,7 @@ test('a listener that clears the lane while it is cleared finds nothing twice', 
 
 test('a listener that submits for ever does not keep a queue from closing', async () => {
   await using t = await setup({ work: {} }, { start: false })
-  t.queue.submit('work', t.noting('never'))
+  void t.queue.submit('work', t.noting('never'))
   during(t, 'queue.command.cancelled', () => void t.queue.submit('work', t.noting('never')))
   await t.queue.close()
   expect(t.notes).toEqual([])

@@ -162,7 +162,10 @@ test('a reason of a cancellation whose every trap throws cancels all the same', 
 })
 
 test('names that every object knows are names like any other', async () => {
-  await using t = await setup(JSON.parse('{"__proto__": {}, "constructor": {}, "toString": {}}'), { maxConcurrency: 5 })
+  await using t = await setup(
+    JSON.parse('{"__proto__": {}, "constructor": {}, "toString": {}}') as Record<string, object>,
+    { maxConcurrency: 5 },
+  )
   t.queue.handle('__proto__', () => 'type')
   for (const name of ['__proto__', 'constructor', 'toString']) {
     expect(await t.queue.submit(name, { type: '__proto__' }, { id: name })).toBe('type')

@@ -110,7 +110,7 @@ test.each<[string, () => unknown, string]>([
   ['resolves with itself', selfResolving, 'Chaining cycle detected for promise #<Promise>'],
   [
     'only looks like a promise',
-    () => Object.create(Promise.prototype),
+    () => Object.create(Promise.prototype) as unknown,
     'Method Promise.prototype.then called on incompatible receiver #<Promise>',
   ],
   ['rejects', () => thenable((_resolve, reject) => reject(new Error('rejected'))), 'rejected'],

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { VirtualClock } from '@a3s-lab/lane/testing'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -35,7 +36,7 @@ test('alarms go off in order of time and of setting, behind one timer at most', 
           // the earliest of those that wait, and among them the one that was set first
           const [first] = [...waiting].sort((a, b) => a.at - b.at || a.name - b.name)
           rung.push(`${name} at ${clock.now()}`)
-          expect(`${name} at ${clock.now()}`).toBe(`${first?.name} at ${first?.at}`)
+          assert.equal(`${name} at ${clock.now()}`, `${first?.name} at ${first?.at}`)
           waiting = waiting.filter((one) => one.name !== name)
           if (then.kind === 'set') set(then.at, { kind: 'nothing', at: 0 })
           else if (then.kind === 'clear') clear(then.at)
@@ -55,14 +56,17 @@ test('alarms go off in order of time and of setting, behind one timer at most', 
         else if (one.kind === 'clear') clear(one.at)
         else {
           await clock.advance(one.at)
-          expect(waiting.every(({ at }) => at > clock.now())).toBe(true)
+          assert.equal(
+            waiting.every(({ at }) => at > clock.now()),
+            true,
+          )
         }
-        expect(alarms.size).toBe(waiting.length)
-        expect(clock.timers).toBe(waiting.length > 0 ? 1 : 0)
+        assert.equal(alarms.size, waiting.length)
+        assert.equal(clock.timers, waiting.length > 0 ? 1 : 0)
       }
       await clock.advanceToEnd()
-      expect(waiting).toEqual([])
-      expect(clock.timers).toBe(0)
+      assert.deepEqual(waiting, [])
+      assert.equal(clock.timers, 0)
     }),
   )
 })

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Channel } from '../../src/core/channel.js'
@@ -50,9 +51,9 @@ test('a channel gives every item once and in order, and counts what it drops', a
           } else if (kind === 'read' && line.length === 0) {
             read()
             expected.push(closed ? 'end' : undefined)
-          } else if (kind === 'read' || kind === 'poll') expect(channel.poll()).toBe(line.shift())
+          } else if (kind === 'read' || kind === 'poll') assert.equal(channel.poll(), line.shift())
           else if (kind === 'dropped') {
-            expect(channel.takeDropped()).toBe(dropped)
+            assert.equal(channel.takeDropped(), dropped)
             dropped = 0
           } else if (kind === 'abort') {
             const at = firstWaiting()
@@ -68,11 +69,14 @@ test('a channel gives every item once and in order, and counts what it drops', a
             line = []
             dropped = 0
           }
-          expect(channel.size).toBe(line.length)
-          expect(channel.closed).toBe(closed)
+          assert.equal(channel.size, line.length)
+          assert.equal(channel.closed, closed)
         }
         await new Promise((resolve) => setImmediate(resolve))
-        expect(readers.map(({ answer }) => answer)).toEqual(expected)
+        assert.deepEqual(
+          readers.map(({ answer }) => answer),
+          expected,
+        )
       },
     ),
   )

@@ -12,6 +12,7 @@ import {
   QueueManager,
   RetryAfterError,
   snooze,
+  type TypedCommand,
   UnrecoverableError,
 } from '@a3s-lab/lane'
 import { seededRandom, VirtualClock } from '@a3s-lab/lane/testing'
@@ -77,7 +78,7 @@ export class DrivenQueue {
     const all = signal === undefined ? rest : { ...rest, signal: controller.signal }
     const isPlain = Object.keys(all).length === 0
     const queue = parent?.context.queue ?? this.queue
-    const run = queue.submit(laneId, this.commandOf(spec), isPlain ? undefined : all)
+    const run = queue.submit(laneId, this.commandOf(spec) as TypedCommand, isPlain ? undefined : all)
     if (signal === 'live') this.signals.set(this.runs.length, controller)
     return run
   }
@@ -150,7 +151,7 @@ export class DrivenQueue {
       parent.waiting--
       if (this.bodies.includes(parent)) this.#judgeLimits(parent, 'goes on')
     }
-    parent.context.run(laneId, this.commandOf(spec), options).then(goesOn, goesOn)
+    parent.context.run(laneId, this.commandOf(spec) as TypedCommand, options).then(goesOn, goesOn)
   }
 
   #perform(spec: CommandSpec, context: CommandContext): unknown {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Heap, type HeapItem } from '../../src/core/heap.js'
@@ -23,16 +24,16 @@ test('a heap gives its items in order, whichever of them are taken out meanwhile
           items.push(item)
           items.sort((a, b) => (before(a, b) ? -1 : 1))
           heap.push(item)
-        } else if (kind === 'pop') expect(heap.pop()).toBe(items.shift())
+        } else if (kind === 'pop') assert.equal(heap.pop(), items.shift())
         else if (items.length > 0) {
           const [item] = items.splice(at % items.length, 1)
           heap.remove(item as Item)
-          expect(item?.heapIndex).toBe(-1)
+          assert.equal(item?.heapIndex, -1)
         }
-        expect(heap.size).toBe(items.length)
-        expect(heap.peek()).toBe(items[0])
+        assert.equal(heap.size, items.length)
+        assert.equal(heap.peek(), items[0])
       }
-      for (const item of items) expect(heap.pop()).toBe(item)
+      for (const item of items) assert.equal(heap.pop(), item)
       expect(heap.pop()).toBeUndefined()
     }),
   )

@@ -16,7 +16,6 @@ import {
   Redrive,
   ResumeLane,
   RunChild,
-  Shutdown,
   Start,
   Submit,
   SubmitBatch,
@@ -59,7 +58,7 @@ const laneDefinition: fc.Arbitrary<LaneDefinition> = fc.record(
   { requiredKeys: ['priority'], noNullPrototype: true },
 )
 
-export const queueSpec: fc.Arbitrary<QueueSpec> = fc
+const queueSpec: fc.Arbitrary<QueueSpec> = fc
   .record({
     lanes: fc.array(laneDefinition, { minLength: 1, maxLength: 4, size: 'max' }),
     cap: fc.constantFrom(1, 2, 3, 4, 6, Number.POSITIVE_INFINITY),
@@ -202,5 +201,3 @@ export const history = plainRecord({
   steps: fc.array(step, { minLength: 1, maxLength: 60, size: 'max' }),
   shutdownAt: fc.option(fc.integer({ min: 0, max: 60 }), { nil: undefined }),
 })
-
-export const shutdown = (): ModelCommand => new Shutdown()

@@ -8,8 +8,8 @@ import { AdvanceTime, EndBody, type ModelCommand, ResumeLane, Shutdown, Start } 
 import { expectAgreement, expectRest } from './comparison.js'
 import { DrivenQueue } from './driven-queue.js'
 import { history } from './histories.js'
-import { checkHistories, keptSeeds } from './runs.js'
 import { type QueueSpec, ReferenceQueue } from './reference-queue.js'
+import { checkHistories, keptSeeds } from './runs.js'
 
 class History {
   readonly #model: ReferenceQueue

@@ -176,6 +176,7 @@ export class ReferenceQueue {
       if (parent.zombie || !this.bodies.includes(parent)) return
       parent.waitsFor.add(command)
       this.#waiters.set(command, parent.command)
+      if (isFinal(command.state)) this.#answerIn(1, parent, command)
       this.#askForPass()
     })
     return command
@@ -384,7 +385,7 @@ export class ReferenceQueue {
   /** The nearest waiting ancestor's place of either kind that is not lent yet; a free one where there is none. */
   #loanFor(command: Command): Loan | undefined {
     const { lane } = command
-    const waiting = this.#ancestors(command).filter((body) => !body.zombie && this.#isWaiting(body))
+    const waiting = this.#ancestors(command).filter((body) => !body.zombie && body.waitsFor.size > 0)
     const laneFrom = waiting.find(
       (one) => one.command.lane === lane && !this.bodies.some((body) => body.laneFrom === one),
     )
@@ -406,8 +407,12 @@ export class ReferenceQueue {
     return body === undefined ? this.#ancestors(above) : [body, ...this.#ancestors(above)]
   }
 
-  #isWaiting(body: Body): boolean {
-    return [...body.waitsFor].some(({ state }) => !isFinal(state))
+  /** A handler hears of its child's outcome some microtasks later; until then it waits. */
+  #answerIn(microtasks: number, waiter: Body, command: Command): void {
+    this.#microtasks.push(() => {
+      if (microtasks > 1) this.#answerIn(microtasks - 1, waiter, command)
+      else waiter.waitsFor.delete(command)
+    })
   }
 
   // Running
@@ -537,6 +542,9 @@ export class ReferenceQueue {
     command.answer = answer
     this.#tell(command, state === 'timed_out' ? 'timeout' : state)
     this.#askForPass()
+    // a rejection takes one microtask more than a value
+    const microtasks = state === 'completed' ? 1 : 2
+    for (const body of this.bodies) if (body.waitsFor.has(command)) this.#answerIn(microtasks, body, command)
     if (state === 'cancelled') for (const child of command.children) this.cancel(child)
   }
 

@@ -8,6 +8,7 @@ import {
   defineCommand,
   discard,
   QueueManager,
+  type SubmitOptions,
   snooze,
 } from '@a3s-lab/lane'
 import { expectTypeOf, test } from 'vitest'
@@ -78,6 +79,7 @@ test('a result schema with a transform gives the caller what it makes', () => {
 })
 
 test('a handler of a definition may give an outcome instead, at once or later', () => {
+  expectTypeOf(snooze(5)).toEqualTypeOf(discard())
   const count = defineCommand<string, number>({ type: 'count' })
   queue.handle(count, () => snooze(5))
   queue.handle(count, (text) => (text === '' ? discard() : text.length))
@@ -86,6 +88,7 @@ test('a handler of a definition may give an outcome instead, at once or later', 
 })
 
 test('a definition takes submit options as defaults', () => {
+  expectTypeOf<CommandDefinition['defaults']>().toEqualTypeOf<SubmitOptions | undefined>()
   defineCommand({ type: 'a', defaults: { timeoutMs: 10, priority: undefined } })
   // @ts-expect-error no such option
   defineCommand({ type: 'a', defaults: { timeout: 10 } })

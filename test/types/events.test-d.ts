@@ -1,5 +1,13 @@
 /** Events are one union: their key says what their payload is. */
-import { defaultLanes, EVENTS, type EventKey, type EventPayloads, type LaneEvent, QueueManager } from '@a3s-lab/lane'
+import {
+  defaultLanes,
+  EVENTS,
+  type EventKey,
+  type EventPayloads,
+  type EventStream,
+  type LaneEvent,
+  QueueManager,
+} from '@a3s-lab/lane'
 import { recordEvents } from '@a3s-lab/lane/testing'
 import { expectTypeOf, test } from 'vitest'
 
@@ -40,6 +48,7 @@ test('a switch over the key sees each payload', () => {
 })
 
 test('a filter is a list of known keys or a predicate', () => {
+  expectTypeOf<ReturnType<typeof queue.subscribeFiltered>>().toEqualTypeOf<EventStream>()
   queue.subscribeFiltered(['queue.command.failed', EVENTS.QUEUE_LANE_IDLE], { capacity: undefined, signal: undefined })
   queue.subscribeFiltered((event) => event.key === 'queue.fault')
   // @ts-expect-error no such key
@@ -62,6 +71,7 @@ test('a recorder gives the events of a key with their payload', () => {
 })
 
 test('events cannot be changed by one of their readers', () => {
+  expectTypeOf<LaneEvent>().toHaveProperty('key')
   queue.subscribeFiltered((event) => {
     // @ts-expect-error readonly
     event.key = 'queue.fault'

@@ -53,6 +53,7 @@ test('a context may be taken apart', () => {
 
 test('a context cannot be changed', () => {
   queue.handle('count', (_payload, context) => {
+    expectTypeOf(context.attempt).toEqualTypeOf<number>()
     // @ts-expect-error the attempt is counted by the queue
     context.attempt = 2
     // @ts-expect-error the signal is the queue's to abort
@@ -61,18 +62,17 @@ test('a context cannot be changed', () => {
 })
 
 test('the queue of a context submits, reads and cancels', () => {
-  queue.handle('parent', ({}, { queue: children }) => {
+  queue.handle('parent', (_payload, { queue: children }) => {
     expectTypeOf(children.submit('query', () => 1)).toEqualTypeOf<CommandRun<number>>()
     expectTypeOf(children.cancel('id')).toEqualTypeOf<boolean>()
     expectTypeOf(children.stats()).toEqualTypeOf<QueueStats>()
-    children.submit('query', { type: 'b' }, { detached: true, signal: undefined })
-    children.submitBatch('query', [{ type: 'b' }, [() => 1, { priority: 0 }]])
-    // @ts-expect-error a child cannot stop the queue
-    children.shutdown()
+    void children.submit('query', { type: 'b' }, { detached: true, signal: undefined })
+    void children.submitBatch('query', [{ type: 'b' }, [() => 1, { priority: 0 }]])
+    expectTypeOf(children).not.toHaveProperty('shutdown')
   })
 })
 
 test('a list of all kinds of commands can be typed', () => {
   const commands: readonly AnyCommand[] = [() => 1, { type: 'a' }, { commandType: 'b', execute: async () => 'c' }]
-  for (const command of commands) queue.submit('query', command as () => unknown)
+  for (const command of commands) expectTypeOf(queue.submit('query', command)).toEqualTypeOf<CommandRun>()
 })

@@ -14,18 +14,24 @@ import {
   type ListPage,
   QueueManager,
   QueueManagerBuilder,
+  type QueueOptions,
   type QueueStats,
   RetryAfterError,
   RetryPolicy,
+  type RetryPolicyFields,
   systemClock,
 } from '@a3s-lab/lane'
 import { seededRandom, VirtualClock } from '@a3s-lab/lane/testing'
 import { expectTypeOf, test } from 'vitest'
 
+/** Types only: what it makes is looked at by nobody. */
+const manager = <L extends string>(options: QueueOptions<L>): QueueManager<L> => new QueueManager(options)
+
 const maybeNumber = undefined as number | undefined
 
 test('every option of a queue may be undefined', () => {
-  new QueueManager({
+  expectTypeOf<QueueOptions>().toHaveProperty('maxConcurrency')
+  manager({
     lanes: defaultLanes(),
     maxConcurrency: maybeNumber,
     deadLetters: undefined,
@@ -35,27 +41,33 @@ test('every option of a queue may be undefined', () => {
     clock: undefined,
     random: undefined,
   })
-  new QueueManager({
+  manager({
     lanes: { one: { priority: 0 } },
     deadLetters: new DeadLetterQueue(5),
     events: new EventEmitter(5),
     clock: new VirtualClock(),
     random: seededRandom(1),
   })
-  new QueueManager({ lanes: { one: { priority: 0 } }, deadLetters: true, events: { capacity: 5 }, clock: systemClock })
+  manager({
+    lanes: { one: { priority: 0 } },
+    deadLetters: true,
+    events: { capacity: 5 },
+    clock: systemClock,
+  })
 })
 
 test('options of a queue that are wrong are refused', () => {
+  expectTypeOf<QueueOptions>().not.toHaveProperty('concurrency')
   // @ts-expect-error lanes are required
-  new QueueManager({})
+  manager({})
   // @ts-expect-error a lane needs its priority
-  new QueueManager({ lanes: { one: {} } })
+  manager({ lanes: { one: {} } })
   // @ts-expect-error no such option
-  new QueueManager({ lanes: defaultLanes(), concurrency: 3 })
+  manager({ lanes: defaultLanes(), concurrency: 3 })
   // @ts-expect-error no such lane option
-  new QueueManager({ lanes: { one: { priority: 0, concurrency: 3 } } })
+  manager({ lanes: { one: { priority: 0, concurrency: 3 } } })
   // @ts-expect-error an order is fifo or lifo
-  new QueueManager({ lanes: { one: { priority: 0, order: 'random' } } })
+  manager({ lanes: { one: { priority: 0, order: 'random' } } })
 })
 
 test('every option of a lane may be undefined', () => {
@@ -73,7 +85,9 @@ test('every option of a lane may be undefined', () => {
     protected: undefined,
   }
   expectTypeOf({ ...options, priority: 1 }).toExtend<LaneDefinition>()
-  new QueueManager({ lanes: { one: { ...options, priority: 0 } } }).lane('one').configure({ timeoutMs: maybeNumber })
+  manager({ lanes: { one: { ...options, priority: 0 } } })
+    .lane('one')
+    .configure({ timeoutMs: maybeNumber })
 })
 
 test('a lane config is lane options, at every step', () => {
@@ -84,7 +98,7 @@ test('a lane config is lane options, at every step', () => {
     .withPressureThreshold(5)
   expectTypeOf(config).toEqualTypeOf<LaneConfig>()
   new QueueManagerBuilder().withLane('one', config, 0).withLane('two', { maxConcurrency: 1 }, 1)
-  expectTypeOf({ ...config, priority: 1 }).toExtend<LaneDefinition>()
+  expectTypeOf(Object.assign(defaultLanes().query, config)).toExtend<LaneDefinition>()
   // @ts-expect-error a config is not changed, it is made anew
   config.timeoutMs = 5
   // @ts-expect-error the priority is the lane's, not the config's
@@ -92,17 +106,18 @@ test('a lane config is lane options, at every step', () => {
 })
 
 test('a policy is what its plain form says, and only its factories make one', () => {
-  expectTypeOf(RetryPolicy.from({ ...RetryPolicy.fixed(1, 5) })).toEqualTypeOf<RetryPolicy>()
+  expectTypeOf(RetryPolicy.from(JSON.parse('{}') as RetryPolicyFields)).toEqualTypeOf<RetryPolicy>()
   RetryPolicy.exponential(3, { jitter: 'full', initialMs: 1, factor: 2, maxMs: 5 })
   // @ts-expect-error no such jitter
   RetryPolicy.exponential(3, { jitter: 'some' })
   // @ts-expect-error a delay is needed
   RetryPolicy.fixed(3)
   // @ts-expect-error private
-  new RetryPolicy({ maxRetries: 1, initialMs: 1, maxMs: 1, factor: 1, jitter: 'none' })
+  expectTypeOf(new RetryPolicy({ maxRetries: 1, initialMs: 1, maxMs: 1, factor: 1, jitter: 'none' })).toBeObject()
 })
 
 test('the options of an exponential policy may be undefined', () => {
+  expectTypeOf(RetryPolicy.exponential(3)).toEqualTypeOf<RetryPolicy>()
   RetryPolicy.exponential(3, { initialMs: maybeNumber, factor: maybeNumber, maxMs: maybeNumber, jitter: undefined })
 })
 
@@ -119,9 +134,10 @@ test('an error is told by its code', () => {
 })
 
 test('an error that says when to come back needs the time', () => {
-  new RetryAfterError(5, { message: 'later', cause: new Error('busy') })
+  expectTypeOf<RetryAfterError>().toExtend<Error>()
+  expectTypeOf(new RetryAfterError(5, { message: 'later', cause: new Error('busy') })).toExtend<Error>()
   // @ts-expect-error the delay is missing
-  new RetryAfterError()
+  expectTypeOf(new RetryAfterError()).toExtend<Error>()
 })
 
 test('what is read is plain data', async () => {

@@ -23,7 +23,7 @@ test('a function command gives what it returns, promised or not', async () => {
   expectTypeOf(queue.submit('query', async () => 'a')).toEqualTypeOf<CommandRun<string>>()
   expectTypeOf(queue.submit('query', () => {})).toEqualTypeOf<CommandRun<void>>()
   expectTypeOf(await queue.submit('query', async () => ({ size: 1 }))).toEqualTypeOf<{ size: number }>()
-  queue.submit('query', (context) => {
+  void queue.submit('query', (context) => {
     expectTypeOf(context).toEqualTypeOf<CommandContext>()
     expectTypeOf(context.signal).toEqualTypeOf<AbortSignal>()
     expectTypeOf(context.attempt).toEqualTypeOf<number>()
@@ -56,52 +56,56 @@ test('a command by type and payload gives what the caller says', () => {
 })
 
 test('what is no command is refused', () => {
+  expectTypeOf<Parameters<typeof queue.submit>[0]>().toExtend<string>()
   // @ts-expect-error a command needs a type
-  queue.submit('query', { payload: 1 })
+  void queue.submit('query', { payload: 1 })
   // @ts-expect-error text is no command
-  queue.submit('query', 'count')
+  void queue.submit('query', 'count')
   // @ts-expect-error nothing is no command
-  queue.submit('query', undefined)
+  void queue.submit('query', undefined)
   // @ts-expect-error a definition is called with its payload first
-  queue.submit('query', defineCommand<{ path: string }, number>({ type: 'count' }))
+  void queue.submit('query', defineCommand<{ path: string }, number>({ type: 'count' }))
   // @ts-expect-error the lane comes first
-  queue.submit(() => 1)
+  void queue.submit(() => 1)
 })
+
+const plainPolicy = { maxRetries: 1, initialMs: 5, maxMs: 5, factor: 1, jitter: 'none' } as const
 
 test('submit options are the known ones, each also as undefined', () => {
   const maybe = undefined as number | undefined
-  queue.submit('query', () => 1, { priority: maybe, timeoutMs: maybe, delayMs: maybe })
-  queue.submit('query', () => 1, {
+  expectTypeOf(queue.submit('query', () => String(1), { priority: maybe })).toEqualTypeOf<CommandRun<string>>()
+  void queue.submit('query', () => 1, { priority: maybe, timeoutMs: maybe, delayMs: maybe })
+  void queue.submit('query', () => 1, {
     runAt: new Date(),
     retry: RetryPolicy.fixed(1, 5),
     signal: undefined,
     id: undefined,
   })
-  queue.submit('query', () => 1, {
+  void queue.submit('query', () => 1, {
     runAt: '2026-01-01T00:00:00Z',
-    retry: { ...RetryPolicy.none() },
+    retry: plainPolicy,
     metadata: { a: 1 },
   })
-  queue.submit('query', () => 1, undefined)
+  void queue.submit('query', () => 1, undefined)
   // @ts-expect-error no such option
-  queue.submit('query', () => 1, { timeout: 1 })
+  void queue.submit('query', () => 1, { timeout: 1 })
   // @ts-expect-error priority is a number
-  queue.submit('query', () => 1, { priority: 'high' })
+  void queue.submit('query', () => 1, { priority: 'high' })
   // @ts-expect-error retry is a policy, not a count
-  queue.submit('query', () => 1, { retry: 3 })
+  void queue.submit('query', () => 1, { retry: 3 })
   // @ts-expect-error a controller is not its signal
-  queue.submit('query', () => 1, { signal: new AbortController() })
+  void queue.submit('query', () => 1, { signal: new AbortController() })
 })
 
 test('lane ids complete to those of the queue and allow any other', () => {
   expectTypeOf<Parameters<typeof queue.lane>[0]>().toEqualTypeOf<
     LaneName<'system' | 'control' | 'query' | 'session' | 'skill' | 'prompt' | 'render'>
   >()
-  queue.submit('query', () => 1)
-  queue.submit('render', () => 1)
-  queue.submit('found at run time', () => 1)
+  void queue.submit('query', () => 1)
+  void queue.submit('render', () => 1)
+  void queue.submit('found at run time', () => 1)
   // @ts-expect-error a lane id is text
-  queue.submit(1, () => 1)
+  void queue.submit(1, () => 1)
 })
 
 test('a builder knows the lanes it was given', async () => {
@@ -138,16 +142,17 @@ test('a batch gives a tuple of runs, each of its own type', async () => {
   const many = ['a', 'b'].map((text) => count(text))
   expectTypeOf(queue.submitBatch('query', many)).toEqualTypeOf<CommandRun<number>[]>()
   expectTypeOf(queue.submitBatch('query', [])).toEqualTypeOf<[]>()
-  queue.submitBatch('query', [[count('a'), { id: 'a' }], count('b')], { timeoutMs: undefined })
+  void queue.submitBatch('query', [[count('a'), { id: 'a' }], count('b')], { timeoutMs: undefined })
   // @ts-expect-error a batch is a list
-  queue.submitBatch('query', () => 1)
+  void queue.submitBatch('query', () => 1)
 })
 
 test('a batch takes nothing that submit would not take', () => {
+  expectTypeOf(queue.submitBatch('query', [() => String(1)])).toEqualTypeOf<[CommandRun<string>]>()
   // @ts-expect-error text is no command
-  queue.submitBatch('query', ['count'])
+  void queue.submitBatch('query', ['count'])
   // @ts-expect-error no such option
-  queue.submitBatch('query', [[() => 1, { timeout: 1 }]])
+  void queue.submitBatch('query', [[() => 1, { timeout: 1 }]])
 })
 
 test('a redrive gives a run, or the runs of all that match', () => {

@@ -31,7 +31,7 @@ export function submitBoth(model: ReferenceQueue, real: DrivenQueue, choice: Sub
   adopt(real, run, expected)
 }
 
-export function optionsOf(model: ReferenceQueue, { options, sameIdAs }: SubmitChoice): SubmitSpec {
+function optionsOf(model: ReferenceQueue, { options, sameIdAs }: SubmitChoice): SubmitSpec {
   if (sameIdAs === undefined || model.commands.length === 0) return options
   const { id } = pick(model.commands, sameIdAs)
   return id === undefined ? options : { ...options, id }

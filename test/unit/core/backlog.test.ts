@@ -57,7 +57,7 @@ test('commands are taken out wherever they stand, once, and the others keep thei
 test('commands that come back are taken by their places, and may be taken out again', () => {
   for (const order of ['fifo', 'lifo'] as const) {
     const bench = new Bench(order)
-    for (let n = 0; n < 6; n++) bench.push()
+    for (let n = 0; n < 6; n++) void bench.push()
     const entries = Array.from({ length: 6 }, () => bench.backlog.take() as Entry)
     const byNumber = new Map(entries.map((entry) => [entry.run.id, entry]))
     const late = bench.push()
@@ -71,7 +71,7 @@ test('commands that come back are taken by their places, and may be taken out ag
 
 test('an order that is turned round holds for what waits and for what came back', () => {
   const bench = new Bench()
-  for (let n = 0; n < 4; n++) bench.push()
+  for (let n = 0; n < 4; n++) void bench.push()
   const [zero, one] = [bench.backlog.take(), bench.backlog.take()] as [Entry, Entry]
   bench.backlog.putBack(one)
   bench.backlog.putBack(zero)
@@ -83,7 +83,7 @@ test('an order that is turned round holds for what waits and for what came back'
 test('a command knows when it arrived, whatever arrived with it', () => {
   const bench = new Bench()
   const times = [0, 0, 5, 5, 5, 7, 9, 9, 12]
-  for (const now of times) bench.push(1000, now)
+  for (const now of times) void bench.push(1000, now)
   expect([...bench.backlog.waiting()].map(({ arrivedAt }) => arrivedAt)).toEqual(times)
   const entries = times.map(() => bench.backlog.take())
   expect(entries.map((entry) => entry?.arrivedAt)).toEqual(times)
@@ -103,7 +103,7 @@ test('a command is found where it waits, and stays there', () => {
 
 test('what waits is listed from a number on, and never fewer than the limit asks for', () => {
   const bench = new Bench()
-  for (let n = 0; n < 1000; n++) bench.push()
+  for (let n = 0; n < 1000; n++) void bench.push()
   const from = (seq: number, limit: number): number[] =>
     [...bench.backlog.waiting(seq, limit)].map(({ run }) => Number(run.id)).filter((n) => n >= seq)
   for (const [seq, limit] of [
@@ -132,8 +132,8 @@ test('places that were only reserved are passed over', () => {
 
 test('a command that comes back after its bucket was forgotten is still before younger ones', () => {
   const bench = new Bench()
-  bench.push(5)
-  bench.push(1000)
+  void bench.push(5)
+  void bench.push(1000)
   const old = bench.backlog.take() as Entry
   expect(old.run.id).toBe('0')
   const young = bench.push(5)
@@ -143,15 +143,15 @@ test('a command that comes back after its bucket was forgotten is still before y
 
 test('commands of any number of priorities leave nothing behind', () => {
   const bench = new Bench()
-  for (let priority = 0; priority < 2000; priority++) bench.push(1999 - priority)
+  for (let priority = 0; priority < 2000; priority++) void bench.push(1999 - priority)
   expect(bench.takeAll().map(Number)).toEqual(Array.from({ length: 2000 }, (_, n) => 1999 - n))
   expect(bench.backlog.size).toBe(0)
 })
 
 test('what came back is listed with what waits', () => {
   const bench = new Bench()
-  bench.push(1000, 7)
-  bench.push(1000, 9)
+  void bench.push(1000, 7)
+  void bench.push(1000, 9)
   bench.backlog.putBack(bench.backlog.take() as Entry)
   const listed = [...bench.backlog.waiting()].map(({ run, body, priority, arrivedAt }) => [
     run.id,
@@ -167,7 +167,7 @@ test('what came back is listed with what waits', () => {
 
 test('an order is turned round over buckets with and without commands that came back', () => {
   const bench = new Bench()
-  for (const priority of [5, 5, 1000, 1000]) bench.push(priority)
+  for (const priority of [5, 5, 1000, 1000]) void bench.push(priority)
   bench.backlog.putBack(bench.backlog.take() as Entry)
   bench.backlog.setLifo(true)
   expect(bench.takeAll()).toEqual(['1', '0', '3', '2'])
@@ -175,7 +175,7 @@ test('an order is turned round over buckets with and without commands that came 
 
 test('a bucket that holds nothing but what came back has nobody else', () => {
   const bench = new Bench()
-  for (let n = 0; n < 256; n++) bench.push()
+  for (let n = 0; n < 256; n++) void bench.push()
   const entries = Array.from({ length: 256 }, () => bench.backlog.take() as Entry)
   const back = entries[200] as Entry
   bench.backlog.putBack(back)

@@ -4,7 +4,7 @@ import { sameData } from '../../../src/core/equal.js'
 class Point {
   readonly x = 1
 }
-const nullProto = (value: object): object => Object.assign(Object.create(null), value)
+const nullProto = (value: object): object => Object.assign(Object.create(null) as object, value)
 
 test.each<[unknown, unknown]>([
   [1, 1],

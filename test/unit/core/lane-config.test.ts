@@ -45,7 +45,7 @@ test('every with gives a new config, in any order', () => {
   expect(one).toEqual(other)
   expect(one).toBeInstanceOf(LaneConfig)
   expect(base).toEqual({ minConcurrency: 2, maxConcurrency: 8 })
-  expect({ ...one }).toEqual({
+  expect(Object.assign({}, one)).toEqual({
     minConcurrency: 2,
     maxConcurrency: 8,
     timeoutMs: 30_000,
@@ -56,7 +56,7 @@ test('every with gives a new config, in any order', () => {
 
 test('a config survives JSON complete', () => {
   const config = new LaneConfig(2, 8).withTimeout(30_000).withRetryPolicy(RetryPolicy.fixed(3, 10))
-  const plain = JSON.parse(JSON.stringify(config))
+  const plain = JSON.parse(JSON.stringify(config)) as LaneConfig
   expect(plain).toEqual({
     minConcurrency: 2,
     maxConcurrency: 8,

@@ -83,7 +83,7 @@ test('a host without setImmediate settles by its timers', async () => {
   vi.stubGlobal('setImmediate', undefined)
   try {
     const seen: string[] = []
-    Promise.resolve().then(() => seen.push('settled'))
+    void Promise.resolve().then(() => seen.push('settled'))
     await new VirtualClock().settle()
     expect(seen).toEqual(['settled'])
   } finally {
