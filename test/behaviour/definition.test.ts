@@ -186,3 +186,11 @@ test.each([
     message: `Configuration error: ${message}`,
   })
 })
+
+test('a definition that was not called with a payload is no command', async () => {
+  await using t = await setup()
+  expect(await errorOf(t.queue.submit('work', resize as never))).toMatchObject({
+    code: 'PAYLOAD_INVALID',
+    message: "The definition of 'resize' is no command: call it with a payload first",
+  })
+})

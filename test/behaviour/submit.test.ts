@@ -156,7 +156,7 @@ test('pending commands are counted per lane and in total', async () => {
   void t.queue.submit('query', () => 1)
   void t.queue.submit('prompt', () => 1)
   const { lanes, ...totals } = t.queue.stats()
-  expect(totals).toEqual({ totalPending: 4, totalActive: 0, totalDelayed: 0, deadLetterCount: 0 })
+  expect(totals).toEqual({ totalPending: 4, totalActive: 0, totalDelayed: 0, totalSlots: 0, deadLetterCount: 0 })
   expect(Object.fromEntries(Object.entries(lanes).map(([id, lane]) => [id, lane.pending]))).toEqual({
     system: 1,
     control: 0,
@@ -245,7 +245,7 @@ test('an item of a batch may bring options, which go before the common ones', as
 
 test('a batch refuses each bad command on its own', async () => {
   await using t = await setup()
-  const [bad, good] = t.queue.submitBatch('work', [7, (): number => 1])
+  const [bad, good] = t.queue.submitBatch('work', [7 as never, (): number => 1])
   expect(await errorOf(bad)).toMatchObject({ code: 'PAYLOAD_INVALID' })
   expect(await good).toBe(1)
 })

@@ -65,8 +65,7 @@ test('alarms go off in order of time and of setting, behind one timer at most', 
         assert.equal(clock.timers, waiting.length > 0 ? 1 : 0)
       }
       await clock.advanceToEnd()
-      assert.deepEqual(waiting, [])
-      assert.equal(clock.timers, 0)
+      expect([waiting, clock.timers]).toEqual([[], 0])
     }),
   )
 })

@@ -227,7 +227,7 @@ export class DrivenQueue {
   }
 
   #noteAbandoned(n: number): void {
-    const oldest = this.bodies.filter((body) => body.n === n && !this.#isAbandoned(body))[0]
+    const oldest = this.bodies.find((body) => body.n === n && !this.#isAbandoned(body))
     if (oldest !== undefined) this.abandoned.add(`${n}#${oldest.attempt}`)
   }
 }

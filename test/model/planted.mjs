@@ -90,9 +90,9 @@ async function judge(bug, index) {
  */
 async function judgeAll(bugs) {
   let missed = 0
-  const queue = [...bugs.entries()]
+  const left = [...bugs.entries()]
   async function work() {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
       const [index, bug] = next
       const { passed, caughtBy } = await judge(bug, index)
       if (passed) missed++

@@ -20,6 +20,8 @@ export type Lane = {
   /** Place among the lanes that could start something, -1 when it could not; among equals the smaller turn goes first. */
   rank: number
   turn: number
+  /** What the rank says of the lane itself: priority, protected first. */
+  order: number
 }
 
 type Policy = {
@@ -112,7 +114,7 @@ export class ReferenceQueue {
     this.#spec = spec
     this.lanes = Object.entries(spec.lanes).map(([id, options]) => ({
       ...{ id, options, reserved: 0, paused: false, underPressure: false, abandoned: 0 },
-      ...{ events: [], rank: -1, turn: 0 },
+      ...{ events: [], rank: -1, turn: 0, order: -1 },
     }))
     this.#reserve()
   }
@@ -334,25 +336,28 @@ export class ReferenceQueue {
     return lends ? 0 : Math.max(0, lane.reserved - this.held(lane))
   }
 
-  /** Which lanes could start something, and their order: standing, priority, protected first. */
+  /** Which lanes could start something; one that has become ready, or whose rank has changed, goes behind the others. */
   #refresh(): void {
     for (const lane of this.lanes) {
-      const isReady = this.waiting(lane).length > 0 && this.held(lane) < this.max(lane) && !lane.paused
-      const rank = isReady ? this.#rank(lane) : -1
+      const rank = this.#rank(lane)
       if (rank === lane.rank) continue
       lane.rank = rank
       lane.turn = ++this.#turns
     }
   }
 
+  /** Standing, priority, protected first; -1 for a lane that cannot start anything. */
   #rank(lane: Lane): number {
-    const isProtected = lane.options.protected ?? false
-    const order = lane.options.priority * 2 + (isProtected ? 0 : 1)
-    if (this.#spec.cap === Number.POSITIVE_INFINITY || isProtected) return order
+    const isReady = this.waiting(lane).length > 0 && this.held(lane) < this.max(lane) && !lane.paused
+    if (!isReady) return -1
+    const order = orderOf(lane.options)
+    if (this.#spec.cap === Number.POSITIVE_INFINITY || lane.options.protected === true) return order
     return (this.held(lane) < lane.reserved ? 1000 : 2000) + order
   }
 
+  /** Lanes keep their turns when limits change; one whose own priority has changed goes behind the others. */
   #reserve(): void {
+    const ready = this.lanes.filter(({ rank }) => rank >= 0).sort((a, b) => a.rank - b.rank || a.turn - b.turn)
     const shares = reservations(
       this.lanes.map(({ options }) => options),
       this.#spec.cap,
@@ -360,7 +365,13 @@ export class ReferenceQueue {
     this.lanes.forEach((lane, index) => {
       lane.reserved = shares[index] as number
     })
-    this.#refresh()
+    const all = [...ready, ...this.lanes.filter((lane) => !ready.includes(lane))]
+    const moved = all.filter((lane) => lane.order !== orderOf(lane.options))
+    for (const lane of [...all.filter((one) => !moved.includes(one)), ...moved]) {
+      lane.order = orderOf(lane.options)
+      lane.rank = this.#rank(lane)
+      lane.turn = ++this.#turns
+    }
   }
 
   #startNext(lane: Lane): void {
@@ -638,6 +649,9 @@ export class ReferenceQueue {
     if (!this.stopped) command.events.push(event)
   }
 }
+
+export const orderOf = ({ priority, protected: isProtected = false }: LaneDefinition): number =>
+  priority * 2 + (isProtected ? 0 : 1)
 
 /** What a redrive keeps of the options. */
 function ownOptions({ priority, timeoutMs, retry }: SubmitSpec): SubmitSpec {

@@ -56,8 +56,7 @@ test('a policy allows exactly its number of retries, and without any it never de
   fc.assert(
     fc.property(policy, fc.nat({ max: 200 }), (one, retries) => {
       expect(one.shouldRetry(retries)).toBe(retries < one.maxRetries)
-      if (one.maxRetries === 0) expect(one.delayForAttempt(retries)).toBe(0)
-      expect(one.delayForAttempt(0)).toBe(0)
+      expect(one.delayForAttempt(one.maxRetries === 0 ? retries : 0)).toBe(0)
     }),
   )
 })
@@ -66,7 +65,7 @@ test('a policy is the same after JSON and after being spread', () => {
   fc.assert(
     fc.property(policy, (one) => {
       expect(RetryPolicy.from(JSON.parse(JSON.stringify(one)) as typeof one)).toEqual(one)
-      expect(RetryPolicy.from({ ...one })).toEqual(one)
+      expect(RetryPolicy.from(Object.assign({}, one))).toEqual(one)
     }),
   )
 })

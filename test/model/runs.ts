@@ -19,12 +19,12 @@ export type KeptSeed = { readonly seed: number; readonly path: string; readonly 
 export const keptSeeds = (): KeptSeed[] =>
   JSON.parse(readFileSync(new URL('seeds.json', import.meta.url), 'utf8')) as KeptSeed[]
 
-/** Runs a property; a failure says how to replay and how to keep it. */
-export async function checkHistories<T>(property: fc.IAsyncProperty<T>, kept?: KeptSeed): Promise<void> {
+/** Runs a property and gives the number of its runs; a failure says how to replay and how to keep it. */
+export async function checkHistories<T>(property: fc.IAsyncProperty<T>, kept?: KeptSeed): Promise<number> {
   const replay = kept === undefined ? {} : { seed: kept.seed, path: kept.path, endOnFailure: true }
   const options = { numRuns: RUNS, endOnFailure: DO_NOT_SHRINK, ...replay }
   const details = await fc.check(property, options)
-  if (!details.failed) return
+  if (!details.failed) return details.numRuns
   const { seed, counterexamplePath: path } = details
   const how = [
     `Replay:  LANE_SEED=${seed} LANE_PATH=${path} npx vitest run test/model/queue.test.ts`,

@@ -10,9 +10,9 @@ import { LaneState } from '../../src/core/lane.js'
 import { laneLimits } from '../../src/core/lane-config.js'
 import { Scheduler } from '../../src/core/scheduler.js'
 import { limits, priority } from './histories.js'
-import { areReservationsValid, reservations } from './reference-queue.js'
+import { areReservationsValid, orderOf, reservations } from './reference-queue.js'
 
-type Naive = { readonly lane: LaneState; definition: LaneDefinition; reserved: number; rank: number; turn: number }
+type Naive = { readonly lane: LaneState; definition: LaneDefinition; reserved: number; rank: number; turn: number; order: number }
 
 class Subject {
   readonly #cap: number
@@ -26,7 +26,7 @@ class Subject {
     this.#scheduler = new Scheduler(cap)
     this.#lanes = definitions.map((definition, index) => {
       const lane = new LaneState(`lane${index}`, definition, definition.priority)
-      return { lane, definition, reserved: 0, rank: -1, turn: 0 }
+      return { lane, definition, reserved: 0, rank: -1, turn: 0, order: -1 }
     })
     this.#scheduler.add(this.#lanes.map(({ lane }) => lane))
     this.#reserve()
@@ -138,7 +138,9 @@ class Subject {
     return next
   }
 
+  /** Lanes keep their turns when limits change; one whose own priority has changed goes behind the others. */
   #reserve(): void {
+    const ready = this.#lanes.filter(({ rank }) => rank >= 0).sort((a, b) => a.rank - b.rank || a.turn - b.turn)
     const shares = reservations(
       this.#lanes.map(({ definition }) => definition),
       this.#cap,
@@ -146,7 +148,13 @@ class Subject {
     this.#lanes.forEach((one, index) => {
       one.reserved = shares[index] as number
     })
-    this.#refresh()
+    const all = [...ready, ...this.#lanes.filter((one) => !ready.includes(one))]
+    const moved = all.filter((one) => one.order !== orderOf(one.definition))
+    for (const one of [...all.filter((lane) => !moved.includes(lane)), ...moved]) {
+      one.order = orderOf(one.definition)
+      one.rank = this.#rank(one)
+      one.turn = ++this.#turns
+    }
   }
 
   /** A lane that has become ready, or whose rank has changed, goes behind the others of its rank. */
@@ -162,7 +170,7 @@ class Subject {
   #rank({ lane, definition, reserved }: Naive): number {
     const { maxConcurrency = 4, protected: isProtected = false } = definition
     if (lane.backlog.size === 0 || lane.paused || lane.held >= maxConcurrency) return -1
-    const order = definition.priority * 2 + (isProtected ? 0 : 1)
+    const order = orderOf(definition)
     if (isProtected || this.#cap === Number.POSITIVE_INFINITY) return order
     return (lane.held < reserved ? 1000 : 2000) + order
   }

@@ -90,8 +90,14 @@ export class Setup<L extends string = string> implements AsyncDisposable {
     await this.clock.advance(0)
     expect(await drained, 'slots that are held after the end').toBeUndefined()
     expect(timersLeft, 'timers that are set after the queue has ended').toBe(0)
-    const { totalPending, totalActive, totalDelayed } = this.queue.stats()
-    expect([totalPending, totalActive, totalDelayed], 'pending, active, delayed after the end').toEqual([0, 0, 0])
+    const { totalPending, totalActive, totalDelayed, totalSlots } = this.queue.stats()
+    const left = { totalPending, totalActive, totalDelayed, totalSlots }
+    expect(left, 'what is left after the end').toEqual({
+      totalPending: 0,
+      totalActive: 0,
+      totalDelayed: 0,
+      totalSlots: 0,
+    })
   }
 }
 

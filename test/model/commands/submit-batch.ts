@@ -1,3 +1,4 @@
+import type { BatchItem as LaneItem, SubmitOptions } from '@a3s-lab/lane'
 import type { CommandSpec, SubmitSpec } from '../command-spec.js'
 import type { DrivenQueue } from '../driven-queue.js'
 import type { ReferenceQueue } from '../reference-queue.js'
@@ -24,8 +25,8 @@ export class SubmitBatch implements ModelCommand {
   run(model: ReferenceQueue, real: DrivenQueue): void {
     const { id: laneId } = pick(model.lanes, this.#lane)
     const expected = this.#items.map(({ spec, own }) => model.submit(laneId, spec, { ...this.#common, ...own }))
-    const commands = this.#items.map(({ spec, own }) =>
-      own === undefined ? real.commandOf(spec) : [real.commandOf(spec), own],
+    const commands = this.#items.map(({ spec, own }): LaneItem =>
+      own === undefined ? real.commandOf(spec) : [real.commandOf(spec), own as unknown as SubmitOptions],
     )
     const runs = real.queue.submitBatch(laneId, commands, this.#common as object)
     runs.forEach((run, index) => adopt(real, run, expected[index] as (typeof expected)[number]))

@@ -45,7 +45,7 @@ test('every with gives a new config, in any order', () => {
   expect(one).toEqual(other)
   expect(one).toBeInstanceOf(LaneConfig)
   expect(base).toEqual({ minConcurrency: 2, maxConcurrency: 8 })
-  expect(Object.assign({}, one)).toEqual({
+  expect(Object.fromEntries(Object.entries(one))).toEqual({
     minConcurrency: 2,
     maxConcurrency: 8,
     timeoutMs: 30_000,
