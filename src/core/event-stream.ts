@@ -51,8 +51,9 @@ export class EventStream implements AsyncIterableIterator<LaneEvent> {
   /** The next event; waits for it. Undefined when the queue has finished shutting down, or after `close`. */
   async recv(options: { readonly signal?: AbortSignal } = {}): Promise<LaneEvent | undefined> {
     const dropped = this.#channel.takeDropped()
-    const next = this.#channel.peek()
-    if (dropped > 0) return eventOf({ key: 'events.dropped', payload: { count: dropped }, at: next?.at ?? 0 })
+    // Items are dropped from a full line only, and forgotten with it: there is a next one.
+    const next = this.#channel.peek() as Notice
+    if (dropped > 0) return eventOf({ key: 'events.dropped', payload: { count: dropped }, at: next.at })
     const notice = this.#channel.poll() ?? (await this.#channel.wait(options.signal))
     if (notice === undefined) return undefined
     return eventOf(notice)

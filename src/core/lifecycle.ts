@@ -10,6 +10,7 @@
 import type { Admission } from './admission.js'
 import type { Attempts } from './attempts.js'
 import type { QueueCore } from './core.js'
+import type { Entry } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
 import { checkMs } from './options.js'
 import type { Outcomes } from './outcomes.js'
@@ -147,6 +148,8 @@ export class Lifecycle {
   }
 
   #zombieIds(): string[] {
-    return [...this.#core.lanes.values()].flatMap((lane) => [...lane.zombies].map((slot) => slot.entry?.run.id ?? ''))
+    return [...this.#core.lanes.values()].flatMap((lane) =>
+      [...lane.zombies].map((slot) => (slot.entry as Entry).run.id),
+    )
   }
 }

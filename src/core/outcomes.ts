@@ -6,7 +6,16 @@ import { commandOf, payloadOf } from './command.js'
 import type { QueueCore } from './core.js'
 import type { DeadLetter } from './dead-letters.js'
 import type { Entry } from './entry.js'
-import { errorRecord, errorText, isError, isLaneError, LaneError, type LaneErrorCode, show } from './errors.js'
+import {
+  type ErrorRecord,
+  errorRecord,
+  errorText,
+  isError,
+  isLaneError,
+  LaneError,
+  type LaneErrorCode,
+  show,
+} from './errors.js'
 import { classify } from './failure.js'
 import type { LaneState } from './lane.js'
 import type { Outcome } from './outcome.js'
@@ -217,21 +226,21 @@ export class Outcomes {
 
   #bury(entry: Entry, error: string): void {
     const core = this.#core
-    const { run, body, details } = entry
+    const { run, body, more } = entry
     const letter: DeadLetter = {
       commandId: run.id,
       commandType: run.commandType,
       laneId: run.laneId,
       payload: payloadOf(body),
       error,
-      ...(details?.error === undefined ? {} : { errorDetails: details.error }),
+      errorDetails: more.error as ErrorRecord,
       attempts: entry.attempt,
       failedAt: core.instant(core.turnTime()),
-      history: details?.history ?? [],
-      ...(details?.metadata === undefined ? {} : { metadata: details.metadata }),
-      ...(details?.redrivenFrom === undefined ? {} : { redrivenFrom: details.redrivenFrom }),
+      history: more.history ?? [],
+      ...(more.metadata === undefined ? {} : { metadata: more.metadata }),
+      ...(more.redrivenFrom === undefined ? {} : { redrivenFrom: more.redrivenFrom }),
     }
-    core.deadLetters?.keep(letter, { command: commandOf(run.commandType, body), options: details?.own ?? {} })
+    core.deadLetters?.keep(letter, { command: commandOf(run.commandType, body), options: more.own ?? {} })
     if (!core.events.hasSubscribers) return
     const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
     core.emit('queue.command.dead_lettered', payload)

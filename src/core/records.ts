@@ -50,9 +50,8 @@ export type ListPage = { readonly items: readonly CommandRecord[]; readonly next
 /** The command with this id, settled ones too while they are kept. */
 export function findRecord(core: QueueCore, id: string): CommandRecord | undefined {
   const run = findRun(core, id)
-  if (run === undefined) return undefined
-  const entry = core.entryOf(run)
-  return entry === undefined ? undefined : entryRecord(core, entry)
+  // What has a run here has an entry, or is found waiting and gets one.
+  return run === undefined ? undefined : entryRecord(core, core.entryOf(run) as Entry)
 }
 
 /** The run with this id, wherever its command stands. */

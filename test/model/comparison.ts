@@ -7,7 +7,8 @@ import type { ReferenceQueue } from './reference-queue.js'
 export function expectAgreement(model: ReferenceQueue, real: DrivenQueue, after: string): void {
   const [expected, seen] = [ofModel(model), ofReal(real)]
   // Comparing texts first: a full comparison of every step would take most of the suite's time.
-  if (JSON.stringify(seen) !== JSON.stringify(expected)) assert.deepEqual(seen, expected, difference(after, seen, expected))
+  if (JSON.stringify(seen) !== JSON.stringify(expected))
+    assert.deepEqual(seen, expected, difference(after, seen, expected))
   const faults = [...real.faults, ...bodyFaults(model, real), ...grammarFaults(real), ...timerFaults(model, real)]
   assert.deepEqual(faults, [], `${after}: ${faults.join('; ')}`)
 }
@@ -17,7 +18,9 @@ function difference(after: string, seen: unknown, expected: unknown): string {
   const lines = (value: unknown): string[] => JSON.stringify(value, undefined, 1).split('\n')
   const [left, right] = [lines(seen), lines(expected)]
   const differing = [...new Set([...left.keys(), ...right.keys()])].filter((at) => left[at] !== right[at]).slice(0, 20)
-  return [`${after}: seen, and expected`, ...differing.map((at) => `${left[at] ?? ''}   <>   ${right[at] ?? ''}`)].join('\n')
+  return [`${after}: seen, and expected`, ...differing.map((at) => `${left[at] ?? ''}   <>   ${right[at] ?? ''}`)].join(
+    '\n',
+  )
 }
 
 function ofModel(model: ReferenceQueue): unknown {

@@ -53,8 +53,14 @@ export const plantedBugs = [
   {
     name: 'equal lanes take no turns',
     file: 'core/scheduler.ts',
-    find: 'this.#rings[rank] = lane.after as LaneState',
-    replace: 'void lane.after',
+    find: '      this.#rings[rank] = lane.after\n',
+    replace: '',
+  },
+  {
+    name: 'a lane that was passed over loses its turn',
+    file: 'core/scheduler.ts',
+    find: '    this.#leave(lane)\n    this.#enter(lane, rank)\n  }\n',
+    replace: '    this.#rings[rank] = lane.after\n  }\n',
   },
   { name: 'a paused lane starts work', file: 'core/scheduler.ts', find: ' || lane.paused)', replace: ')' },
   {
@@ -153,8 +159,8 @@ export const plantedBugs = [
   {
     name: 'children live on when their parent is cancelled',
     file: 'core/outcomes.ts',
-    find: '    context?.abort(error)\n    this.#cancelChildren(entry, reason)\n',
-    replace: '    context?.abort(error)\n',
+    find: '    for (const child of [...(details?.children ?? [])]) this.cancel(child, error.reason, cancelled)\n',
+    replace: '',
   },
   {
     name: 'the signal does not abort when a command is cancelled',
@@ -215,6 +221,24 @@ export const plantedBugs = [
     file: 'core/lending.ts',
     find: '      startWith(entry, loan)\n      this.#core.backlogShrank(lane)\n',
     replace: '      this.#core.backlogShrank(lane)\n      startWith(entry, loan)\n',
+  },
+  {
+    name: 'a body counts as waiting for what an earlier one waited for',
+    file: 'core/attempts.ts',
+    find: '    slot.waiting = 0\n',
+    replace: '',
+  },
+  {
+    name: 'a parent goes on while its places are lent',
+    file: 'core/children.ts',
+    find: '        await placesReturned(slot)\n',
+    replace: '',
+  },
+  {
+    name: 'a redrive forgets the options of the command',
+    file: 'core/outcomes.ts',
+    find: 'options: details?.own ?? {}',
+    replace: 'options: {}',
   },
   {
     name: 'places are lent twice',

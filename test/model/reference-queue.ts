@@ -306,8 +306,8 @@ export class ReferenceQueue {
   #pass(): void {
     this.#passAsked = false
     if (this.started && !this.stopped) {
-      this.#startChildren()
       for (let lane = this.#next(); lane !== undefined; lane = this.#next()) this.#startNext(lane)
+      this.#startChildren()
     }
     if (!this.#isQuiet()) return
     for (const drain of this.drains) if (drain.state === 'waiting') drain.state = 'resolved'

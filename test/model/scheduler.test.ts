@@ -12,7 +12,14 @@ import { Scheduler } from '../../src/core/scheduler.js'
 import { limits, priority } from './histories.js'
 import { areReservationsValid, orderOf, reservations } from './reference-queue.js'
 
-type Naive = { readonly lane: LaneState; definition: LaneDefinition; reserved: number; rank: number; turn: number; order: number }
+type Naive = {
+  readonly lane: LaneState
+  definition: LaneDefinition
+  reserved: number
+  rank: number
+  turn: number
+  order: number
+}
 
 class Subject {
   readonly #cap: number

@@ -25,8 +25,9 @@ export class SubmitBatch implements ModelCommand {
   run(model: ReferenceQueue, real: DrivenQueue): void {
     const { id: laneId } = pick(model.lanes, this.#lane)
     const expected = this.#items.map(({ spec, own }) => model.submit(laneId, spec, { ...this.#common, ...own }))
-    const commands = this.#items.map(({ spec, own }): LaneItem =>
-      own === undefined ? real.commandOf(spec) : [real.commandOf(spec), own as unknown as SubmitOptions],
+    const commands = this.#items.map(
+      ({ spec, own }): LaneItem =>
+        own === undefined ? real.commandOf(spec) : [real.commandOf(spec), own as unknown as SubmitOptions],
     )
     const runs = real.queue.submitBatch(laneId, commands, this.#common as object)
     runs.forEach((run, index) => adopt(real, run, expected[index] as (typeof expected)[number]))
