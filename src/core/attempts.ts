@@ -7,7 +7,7 @@
  */
 import { JsonCommand, payloadOf, Work } from './command.js'
 import { Context, type ContextHost } from './context.js'
-import type { AnyHandler, QueueCore } from './core.js'
+import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
 import type { LaneState } from './lane.js'
