@@ -247,7 +247,7 @@ export class Backlog {
   #entryAt(bucket: Bucket, chunk: Chunk, index: number): Entry {
     const run = chunk.cells[2 * index] as Run
     const body = chunk.cells[2 * index + 1]
-    if (typeof run.inner !== 'function') return run.inner
+    if (typeof run.inner === 'object') return run.inner
     return new Entry(run, this.#lane, body, chunk.base + index, bucket.priority, chunk.policy, chunk.timeAt(index))
   }
 

@@ -197,9 +197,10 @@ export class QueueCore {
     return lane
   }
 
-  /** The entry of a run of this queue; made when the command only waits. Undefined when the submit was refused. */
+  /** The entry of a run of this queue; made when the command only waits. Undefined when the submit was refused, or when it is no longer kept. */
   entryOf(run: Run): Entry | undefined {
-    if (typeof run.inner !== 'function') return run.inner
+    if (run.inner === undefined) return this.settled.entryOf(run)
+    if (typeof run.inner === 'object') return run.inner
     return this.lanes.get(run.laneId)?.backlog.find(this.seqOf(run.id), (candidate) => candidate === run)
   }
 

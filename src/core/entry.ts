@@ -120,8 +120,12 @@ export class Entry {
     return this.details
   }
 
-  /** The run has its outcome: what settled it is let go, settled commands are kept for a while. */
-  forgetSettle(): void {
+  /**
+   * The run has its outcome: what settled it is let go, settled commands are kept for a while. And the run lets a plain
+   * entry go: it may live long, and would keep 144 bytes more alive for each collection to copy (a tenth of W3).
+   */
+  letGo(): void {
     this.settle = nothing
+    if (this.details === undefined) this.run.inner = undefined
   }
 }

@@ -244,6 +244,7 @@ export class QueueManager<L extends string = string> {
   #runMethods(): RunMethods {
     const core = this.#core
     const cancel = (run: Run, reason: unknown): boolean => {
+      if (isFinal(run.state)) return false
       const entry = core.entryOf(run)
       return entry === undefined ? this.#admission.cancelChecking(run, reason) : this.#outcomes.cancel(entry, reason)
     }

@@ -215,7 +215,7 @@ export class Outcomes {
     entry.endedAt = core.turnTime()
     core.unsettled--
     core.settled.keep(entry)
-    entry.forgetSettle()
+    entry.letGo()
     const { details } = entry
     if (details === undefined) return
     details.unwatch?.()

@@ -1,5 +1,6 @@
 /** The newest settled commands, kept so that `get`, `list` and a second submit of an id still find them. */
 import type { Entry } from './entry.js'
+import type { Run } from './run.js'
 
 export class Retention {
   readonly #count: number
@@ -24,6 +25,11 @@ export class Retention {
 
   [Symbol.iterator](): Iterator<Entry> {
     return this.#ring.values()
+  }
+
+  /** The entry of a settled run, while it is kept. */
+  entryOf(run: Run): Entry | undefined {
+    return this.#ring.find((entry) => entry.run === run)
   }
 
   #forget(entry: Entry): void {

@@ -53,8 +53,8 @@ export type Run = Promise<unknown> & {
   readonly result: CommandRun['result']
   readonly cancel: CommandRun['cancel']
   readonly progress: CommandRun['progress']
-  /** A command that only waits has no entry: just the function that settles it. */
-  inner: Settle | Entry
+  /** A command that only waits has no entry: just the function that settles it. One that has settled may have neither. */
+  inner: Settle | Entry | undefined
 }
 
 /** The functions and the promise that all runs of a queue share. */
