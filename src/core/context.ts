@@ -112,13 +112,13 @@ export class Context implements CommandContext {
 
   get progress(): (value: unknown) => void {
     return (value) => {
-      if (this.#isLive && this.#abortReason === undefined) this.#host.progress(this.#entry, value)
+      if (isLive(this, this.#entry) && this.#abortReason === undefined) this.#host.progress(this.#entry, value)
     }
   }
 
   get log(): (line: string) => void {
     return (line) => {
-      if (this.#isLive) this.#host.log(this.#entry, this.attempt, line)
+      if (isLive(this, this.#entry)) this.#host.log(this.#entry, this.attempt, line)
     }
   }
 
@@ -128,7 +128,7 @@ export class Context implements CommandContext {
 
   get run(): RunChild {
     return (laneId: string, command: AnyCommand, options?: SubmitOptions) =>
-      this.#host.runChild(this.#entry, this.#isLive, laneId, command, options) as Promise<never>
+      this.#host.runChild(this.#entry, isLive(this, this.#entry), laneId, command, options) as Promise<never>
   }
 
   /** The attempt is to stop. */
@@ -136,9 +136,7 @@ export class Context implements CommandContext {
     this.#abortReason = reason
     this.#controller?.abort(reason)
   }
-
-  /** Whether the body has not ended. */
-  get #isLive(): boolean {
-    return this.#entry.context === this
-  }
 }
+
+/** Whether the body has not ended. No private accessor: that would be one more slot in every context. */
+const isLive = (context: Context, entry: Entry): boolean => entry.context === context
