@@ -50,7 +50,7 @@ export class Admission {
 
   submit(laneId: string, command: unknown, options?: SubmitOptions, origin?: Origin): Run {
     const core = this.#core
-    const lane = core.lanes.get(laneId)
+    const lane = core.findLane(laneId)
     if (options === undefined && origin === undefined && lane !== undefined && core.takesPlain) {
       const isOpen = lane.limits.capacity === Number.POSITIVE_INFINITY
       if (isOpen && readPlain(command)) return this.#accept(lane, plainType, plainPayload)

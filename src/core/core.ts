@@ -57,6 +57,8 @@ export class QueueCore {
   /** The handler asked for last: most queues ask for the same one many times in a row. */
   #recentType: string | undefined
   #recentHandler: AnyHandler | undefined
+  /** The lane submitted to last, for the same reason: a look into the map costs about 20 ns. */
+  #recentLane: LaneState | undefined
   /** Schemas of payloads, by command type, of handlers that were registered with a definition. */
   readonly payloadSchemas = new Map<string, PayloadSchema>()
   /** Commands that stand somewhere else than in a backlog, by id; and those whose id the submitter chose. */
@@ -189,6 +191,14 @@ export class QueueCore {
   /** The commands that run in a lane. */
   runningIn(lane: LaneState): Entry[] {
     return this.slots.flatMap(({ entry, zombie }) => (entry?.lane === lane && !zombie ? [entry] : []))
+  }
+
+  /** The lane with this id, if there is one. */
+  findLane(id: string): LaneState | undefined {
+    if (id === this.#recentLane?.id) return this.#recentLane
+    const lane = this.lanes.get(id)
+    if (lane !== undefined) this.#recentLane = lane
+    return lane
   }
 
   lane(id: string): LaneState {
