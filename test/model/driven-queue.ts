@@ -40,7 +40,6 @@ export class DrivenQueue {
   readonly starts: string[] = []
   readonly events = new Map<string, string[]>()
   readonly laneEvents = new Map<string, string[]>()
-  readonly queueEvents: string[] = []
   rejections = 0
   /** What an observer found wrong, in words. */
   readonly faults: string[] = []
@@ -111,16 +110,14 @@ export class DrivenQueue {
 
   commandOf(spec: CommandSpec): AnyCommand {
     const perform = (context: CommandContext): unknown => this.#perform(spec, context)
-    switch (spec.form) {
-      case 'function':
-        return perform
-      case 'object':
-        return { commandType: 'object', execute: perform }
-      case 'typed':
-        return { type: 'work', payload: spec }
-      case 'missing':
-        return { type: 'nobody', payload: spec }
-    }
+    if (spec.form === 'function') return perform
+    if (spec.form === 'object') return { commandType: 'object', execute: perform }
+    return { type: spec.form === 'typed' ? 'work' : 'nobody', payload: spec }
+  }
+
+  /** Events of the queue itself. */
+  get queueEvents(): readonly string[] {
+    return this.laneEvents.get('') ?? []
   }
 
   drain(timeoutMs: number): void {
@@ -212,9 +209,8 @@ export class DrivenQueue {
     const name = key.slice(key.lastIndexOf('.') + 1)
     // a refused submit of an id that is known is told under that id, and says nothing about its command
     if (name === 'rejected') this.rejections++
-    else if (id !== undefined) append(this.events, id, name)
-    else if (laneId !== undefined) append(this.laneEvents, laneId, name)
-    else this.queueEvents.push(key)
+    else if (id === undefined) append(this.laneEvents, laneId ?? '', laneId === undefined ? key : name)
+    else append(this.events, id, name)
     if (key === 'queue.command.submitted') this.#submitted.add(id ?? '')
     if (['completed', 'cancelled', 'dead_lettered', 'failed', 'timeout'].includes(name)) this.#settled.add(id ?? '')
     if (key === 'queue.fault') this.#noteAbandoned(this.numberOf(id ?? ''))
@@ -265,22 +261,12 @@ function giveBack(how: End, value: string, resolve: (value: unknown) => void, re
 }
 
 function endNow(how: End, value: string): unknown {
-  switch (how.kind) {
-    case 'return':
-      return value
-    case 'discard':
-      return discard()
-    case 'snooze':
-      return snooze(how.ms)
-    case 'retry-after':
-      throw new RetryAfterError(how.ms)
-    case 'unrecoverable':
-      throw new UnrecoverableError('no use')
-    case 'time-error':
-      throw Object.assign(new Error('too late'), { name: 'TimeoutError' })
-    case 'throw':
-      throw new Error('failed')
-    case 'throw-nothing':
-      throw undefined
-  }
+  if (how.kind === 'return') return value
+  if (how.kind === 'discard') return discard()
+  if (how.kind === 'snooze') return snooze(how.ms)
+  if (how.kind === 'retry-after') throw new RetryAfterError(how.ms)
+  if (how.kind === 'unrecoverable') throw new UnrecoverableError('no use')
+  if (how.kind === 'time-error') throw Object.assign(new Error('too late'), { name: 'TimeoutError' })
+  // biome-ignore lint/style/useThrowOnlyError: handlers throw nothing, too
+  throw how.kind === 'throw' ? new Error('failed') : undefined
 }

@@ -237,7 +237,7 @@ export const plantedBugs = [
   {
     name: 'a redrive forgets the options of the command',
     file: 'core/outcomes.ts',
-    find: 'options: details?.own ?? {}',
+    find: 'options: more.own ?? {}',
     replace: 'options: {}',
   },
   {

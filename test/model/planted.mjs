@@ -85,12 +85,12 @@ async function judge(bug, index) {
 }
 
 /**
- * @param {readonly PlantedBug[]} bugs
+ * @param {readonly PlantedBug[]} planted
  * @returns {Promise<number>} how many were missed
  */
-async function judgeAll(bugs) {
+async function judgeAll(planted) {
   let missed = 0
-  const left = [...bugs.entries()]
+  const left = [...planted.entries()]
   async function work() {
     for (let next = left.shift(); next !== undefined; next = left.shift()) {
       const [index, bug] = next

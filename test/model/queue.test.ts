@@ -68,7 +68,7 @@ test('a queue does what the reference does, whatever happens to it', async () =>
 }, 600_000)
 
 test.each(keptSeeds())(
-  'the history of seed $seed path $path agrees',
+  'the kept history of seed $seed agrees',
   async (kept) => {
     await checkHistories(agrees, kept)
     expect.assertions(expect.getState().assertionCalls)

@@ -451,25 +451,14 @@ export class ReferenceQueue {
     this.#free(body)
     const { command } = body
     if (body.zombie) return this.#bodyGone(command)
-    switch (how.kind) {
-      case 'return':
-        return this.#settle(command, 'completed', `${command.n}#${body.attempt}`)
-      case 'discard':
-        return this.#settle(command, 'cancelled', 'COMMAND_CANCELLED')
-      case 'snooze':
-        return this.#putOff(command, how.ms)
-      case 'retry-after':
-        if (command.deferrals >= command.policy.maxDeferrals) return this.#fail(command, 'COMMAND_FAILED')
-        command.deferrals++
-        return this.#putOff(command, how.ms)
-      case 'unrecoverable':
-        return this.#fail(command, 'COMMAND_FAILED')
-      case 'throw':
-      case 'throw-nothing':
-        return this.#attemptFailed(command, 'COMMAND_FAILED')
-      case 'time-error':
-        return this.#attemptFailed(command, 'COMMAND_TIMEOUT')
-    }
+    const { kind } = how
+    if (kind === 'return') return this.#settle(command, 'completed', `${command.n}#${body.attempt}`)
+    if (kind === 'discard') return this.#settle(command, 'cancelled', 'COMMAND_CANCELLED')
+    if (kind === 'snooze') return this.#putOff(command, how.ms)
+    if (kind === 'retry-after' && command.deferrals++ < command.policy.maxDeferrals)
+      return this.#putOff(command, how.ms)
+    if (kind === 'retry-after' || kind === 'unrecoverable') return this.#fail(command, 'COMMAND_FAILED')
+    this.#attemptFailed(command, kind === 'time-error' ? 'COMMAND_TIMEOUT' : 'COMMAND_FAILED')
   }
 
   #timeUp(body: Body): void {
@@ -662,7 +651,7 @@ function ownOptions({ priority, timeoutMs, retry }: SubmitSpec): SubmitSpec {
   }
 }
 
-export const isFinal = (state: State): boolean => ['completed', 'failed', 'timed_out', 'cancelled'].includes(state)
+const isFinal = (state: State): boolean => ['completed', 'failed', 'timed_out', 'cancelled'].includes(state)
 
 const isExplicit = ({ minConcurrency }: LaneDefinition): boolean => (minConcurrency ?? 0) > 0
 

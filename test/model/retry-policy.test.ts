@@ -61,11 +61,10 @@ test('a policy allows exactly its number of retries, and without any it never de
   )
 })
 
-test('a policy is the same after JSON and after being spread', () => {
+test('a policy is the same after JSON', () => {
   fc.assert(
     fc.property(policy, (one) => {
       expect(RetryPolicy.from(JSON.parse(JSON.stringify(one)) as typeof one)).toEqual(one)
-      expect(RetryPolicy.from(Object.assign({}, one))).toEqual(one)
     }),
   )
 })

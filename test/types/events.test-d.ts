@@ -22,29 +22,17 @@ test('the key narrows the payload', async () => {
     if (event.key === 'queue.shutdown.complete') expectTypeOf(event.payload).toEqualTypeOf<null>()
     if (event.key === 'events.dropped') expectTypeOf(event.payload.count).toEqualTypeOf<number>()
     // @ts-expect-error not every event has an attempt
-    void event.payload.attempt
+    expectTypeOf(event.payload.attempt).toBeNumber()
   }
 })
 
-test('a switch over the key sees each payload', () => {
-  function tell(event: LaneEvent): string | undefined {
-    switch (event.key) {
-      case 'queue.command.started':
-        return event.payload.command_type
-      case 'queue.command.delayed':
-        expectTypeOf(event.payload.reason).toEqualTypeOf<'submitted' | 'snoozed' | 'deferred'>()
-        return event.payload.reason
-      case 'queue.lane.configured':
-        expectTypeOf(event.payload).not.toHaveProperty('command_id')
-        return event.payload.options.join()
-      case 'queue.fault':
-        expectTypeOf(event.payload.command_id).toEqualTypeOf<string | undefined>()
-        return event.payload.error
-      default:
-        return undefined
-    }
-  }
-  expectTypeOf(tell).returns.toEqualTypeOf<string | undefined>()
+test('each key has its own payload', () => {
+  type PayloadOf<K extends EventKey> = Extract<LaneEvent, { readonly key: K }>['payload']
+  expectTypeOf<PayloadOf<'queue.command.started'>['command_type']>().toEqualTypeOf<string>()
+  expectTypeOf<PayloadOf<'queue.command.delayed'>['reason']>().toEqualTypeOf<'submitted' | 'snoozed' | 'deferred'>()
+  expectTypeOf<PayloadOf<'queue.lane.configured'>>().not.toHaveProperty('command_id')
+  expectTypeOf<PayloadOf<'queue.fault'>['command_id']>().toEqualTypeOf<string | undefined>()
+  expectTypeOf<PayloadOf<'queue.command.retry'>>().toEqualTypeOf<EventPayloads['queue.command.retry']>()
 })
 
 test('a filter is a list of known keys or a predicate', () => {

@@ -2,6 +2,7 @@
 import {
   type Command,
   type CommandContext,
+  type CommandDefinition,
   type CommandRun,
   type CommandState,
   defaultLanes,
@@ -55,16 +56,18 @@ test('a command by type and payload gives what the caller says', () => {
   expectTypeOf(queue.submit<number>('query', { type: 'count' })).toEqualTypeOf<CommandRun<number>>()
 })
 
+/** What the last overload of `submit` takes. */
+type Taken = Parameters<typeof queue.submit>[1]
+
 test('what is no command is refused', () => {
   expectTypeOf<Parameters<typeof queue.submit>[0]>().toExtend<string>()
-  // @ts-expect-error a command needs a type
-  void queue.submit('query', { payload: 1 })
+  expectTypeOf<{ payload: number }>().not.toExtend<Taken>()
   // @ts-expect-error text is no command
   void queue.submit('query', 'count')
   // @ts-expect-error nothing is no command
   void queue.submit('query', undefined)
-  // @ts-expect-error a definition is called with its payload first
-  void queue.submit('query', defineCommand<{ path: string }, number>({ type: 'count' }))
+  // a definition is called with its payload first
+  expectTypeOf<CommandDefinition<{ path: string }>>().not.toExtend<Taken>()
   // @ts-expect-error the lane comes first
   void queue.submit(() => 1)
 })

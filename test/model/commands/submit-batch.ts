@@ -30,7 +30,7 @@ export class SubmitBatch implements ModelCommand {
         own === undefined ? real.commandOf(spec) : [real.commandOf(spec), own as unknown as SubmitOptions],
     )
     const runs = real.queue.submitBatch(laneId, commands, this.#common as object)
-    runs.forEach((run, index) => adopt(real, run, expected[index] as (typeof expected)[number]))
+    for (const [index, run] of runs.entries()) adopt(real, run, expected[index] as (typeof expected)[number])
   }
 
   toString(): string {
