@@ -70,8 +70,7 @@ test('a queue does what the reference does, whatever happens to it', async () =>
 test.each(keptSeeds())(
   'the kept history of seed $seed agrees',
   async (kept) => {
-    await checkHistories(agrees, kept)
-    expect.assertions(expect.getState().assertionCalls)
+    expect(await checkHistories(agrees, kept)).toBeGreaterThan(0)
   },
   600_000,
 )
