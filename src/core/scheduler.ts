@@ -30,8 +30,6 @@ export class Scheduler {
   #heldBack = 0
   /** The ring of each rank, entered at the lane whose turn it is. */
   #rings: (LaneState | undefined)[] = []
-  /** The lane that went last, while nothing can have come between. */
-  #goesOn: LaneState | undefined
   /** One bit per rank that has a ring. */
   #bits: number[] = []
 
@@ -63,16 +61,12 @@ export class Scheduler {
   /** The lane that starts a command next; undefined when none can. */
   next(): LaneState | undefined {
     if (this.held >= this.#cap) return undefined
-    // The lane that went last goes on while nothing has entered a ring and it stands alone in its own.
-    const last = this.#goesOn
-    if (last !== undefined && this.#heldBack === 0) return last
     for (let rank = this.#firstRank(0); rank >= 0; rank = this.#firstRank(rank + 1)) {
       const first = this.#rings[rank] as LaneState
       let lane = first
       do {
         if (this.#mayTake(lane)) {
           this.#toEnd(lane, rank)
-          this.#goesOn = this.#heldBack === 0 && lane.after === lane ? lane : undefined
           return lane
         }
         lane = lane.after as LaneState
@@ -149,7 +143,6 @@ export class Scheduler {
 
   #enter(lane: LaneState, rank: number): void {
     lane.rank = rank
-    this.#goesOn = undefined
     const first = this.#rings[rank]
     if (first === undefined) {
       lane.before = lane
@@ -168,7 +161,6 @@ export class Scheduler {
   #leave(lane: LaneState): void {
     const { rank, before, after } = lane
     lane.rank = -1
-    if (lane === this.#goesOn) this.#goesOn = undefined
     if (after === lane) {
       this.#rings[rank] = undefined
       this.#bits[rank >> 5] = (this.#bits[rank >> 5] as number) & ~(1 << (rank & 31))
