@@ -189,6 +189,7 @@ export class Attempts implements SlotOwner, BodyStopper {
       lane.active--
       core.scheduler.release(lane)
     } else this.#freeSpecial(slot, lane)
+    core.scheduler.update(lane)
     core.askForPass()
     if (isReusable && this.#pool.length < POOL_SIZE) this.#pool.push(slot)
     else this.#dropSlot(slot)
@@ -222,7 +223,6 @@ export class Attempts implements SlotOwner, BodyStopper {
     slot.waiting = 0
     slot.onReturned.length = 0
     slot.isPlain = true
-    this.#core.scheduler.update(lane)
   }
 }
 

@@ -82,13 +82,11 @@ export class Scheduler {
     if (lane.held <= lane.keptBack) this.#heldBack--
   }
 
-  /** A slot of the lane is free again; puts the lane where it belongs. */
+  /** A slot of the lane is free again. */
   release(lane: LaneState): void {
     this.held--
     lane.held--
     if (lane.held < lane.keptBack) this.#heldBack++
-    // Most lanes stand where they belong: nothing waits, or it stands in its ring and keeps its rank.
-    if (lane.rank >= 0 ? lane.rankBelowReserve !== lane.rankServed : lane.backlog.size > 0) this.update(lane)
   }
 
   /** The two places of a slot one by one: `ctx.run` may borrow either. */
