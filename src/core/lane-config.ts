@@ -133,7 +133,7 @@ function builtIn(priority: number, maxConcurrency: number, more: LaneOptions = {
 }
 
 /** Marks options whose minimum of 1 comes from a default, not from the user. */
-export function withSoftMinimum<T extends object>(options: T): T {
+function withSoftMinimum<T extends object>(options: T): T {
   softMinima.add(options)
   return options
 }

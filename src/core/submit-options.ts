@@ -46,7 +46,7 @@ const SUBMIT_OPTIONS = [
 export const DEFAULT_PRIORITY = 1000
 
 /** Lowest command priority. BullMQ's limit of 2^21 less two: a queue that is moved to an engine keeps its priorities. */
-export const LOWEST_PRIORITY = 2_097_150
+const LOWEST_PRIORITY = 2_097_150
 
 /** Submit options, checked. `dueAt` is on the monotonic clock; undefined means at once. */
 export type CheckedOptions = {

@@ -29,7 +29,7 @@ export const COMMAND_STATES: readonly CommandState[] = [
 ]
 
 /** The table: by the state that is entered, the states that it may be entered from. Comparisons, because it is asked twice per command. */
-export function isLegal(from: CommandState, to: CommandState): boolean {
+function isLegal(from: CommandState, to: CommandState): boolean {
   if (to === 'pending') return from === 'delayed'
   if (to === 'active') return from === 'pending'
   if (to === 'cancelled') return !isFinal(from)
