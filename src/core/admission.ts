@@ -128,7 +128,9 @@ export class Admission {
       const known = id === undefined ? undefined : this.#knownRun(id, parsed)
       return known ?? this.#check(lane, parsed, checked, origin)
     } catch (error) {
-      return this.refuse(laneId, type, error, id)
+      // Under an id that is another command's, a refusal would look like that command's.
+      const isTaken = id !== undefined && findRun(this.#core, id) !== undefined
+      return this.refuse(laneId, type, error, isTaken ? undefined : id)
     }
   }
 

@@ -16,13 +16,18 @@ import type { LaneState } from './lane.js'
 import type { AttemptPolicy } from './lane-config.js'
 import type { Run } from './run.js'
 
-/** Commands per chunk: large enough that its own bytes vanish in the commands', small enough to be freed in steps. */
-const CHUNK_SIZE = 256
+/**
+ * Commands per chunk. Small at first, so that a thousand quiet lanes stay in the processor's caches; doubled while a backlog
+ * is deep, until a chunk's own bytes vanish in the commands' and it is still freed in steps.
+ */
+const FIRST_CHUNK = 16
+const LARGEST_CHUNK = 256
 
 /** A stretch of arrivals: those from place `base` on, submitted under one policy. */
 class Chunk {
   /** Two columns in one array: the run at 2i, its body at 2i + 1. */
-  readonly cells: unknown[] = new Array(2 * CHUNK_SIZE)
+  readonly cells: unknown[]
+  readonly capacity: number
   /** Time of the first arrivals. */
   readonly firstTime: number
   lastTime: number
@@ -39,7 +44,9 @@ class Chunk {
   readonly firstSeq: number
   readonly policy: AttemptPolicy
 
-  constructor(base: number, firstSeq: number, policy: AttemptPolicy, now: number) {
+  constructor(capacity: number, base: number, firstSeq: number, policy: AttemptPolicy, now: number) {
+    this.capacity = capacity
+    this.cells = new Array(2 * capacity)
     this.base = base
     this.firstSeq = firstSeq
     this.policy = policy
@@ -93,6 +100,8 @@ class Bucket {
   first: Chunk | undefined
   last: Chunk | undefined
   returns: Heap<EntryDetails> | undefined
+  /** Commands in the next chunk. */
+  chunkSize = FIRST_CHUNK
   /** No place from here on has been given out. */
   nextBase: number
   readonly priority: number
@@ -196,7 +205,7 @@ export class Backlog {
   *waiting(fromSeq = 0, limit = Number.POSITIVE_INFINITY): Generator<Waiting> {
     for (const bucket of this.#buckets.values()) {
       // The first chunk may begin with commands before `fromSeq`: they do not count.
-      let left = limit + CHUNK_SIZE
+      let left = limit + LARGEST_CHUNK
       for (let chunk = bucket.first; chunk !== undefined && left > 0; chunk = chunk.next) {
         if (chunk.next !== undefined && chunk.next.firstSeq <= fromSeq) continue
         for (let index = chunk.head; index < chunk.tail; index++) {
@@ -290,7 +299,7 @@ export class Backlog {
   /** The chunk that takes the next arrival. */
   #openChunk(bucket: Bucket, policy: AttemptPolicy, now: number, seq: number): Chunk {
     const chunk = bucket.last
-    if (chunk === undefined || chunk.tail === CHUNK_SIZE || chunk.policy !== policy) {
+    if (chunk === undefined || chunk.tail === chunk.capacity || chunk.policy !== policy) {
       return this.#addChunk(bucket, policy, now, seq)
     }
     if (chunk.lastTime !== now) chunk.addTime(chunk.tail, now)
@@ -299,8 +308,11 @@ export class Backlog {
 
   #addChunk(bucket: Bucket, policy: AttemptPolicy, now: number, seq: number): Chunk {
     const last = bucket.last
-    const chunk = new Chunk(bucket.nextBase, seq, policy, now)
-    bucket.nextBase += CHUNK_SIZE
+    if (last !== undefined && last.live > last.capacity / 2) {
+      bucket.chunkSize = Math.min(2 * bucket.chunkSize, LARGEST_CHUNK)
+    }
+    const chunk = new Chunk(bucket.chunkSize, bucket.nextBase, seq, policy, now)
+    bucket.nextBase += chunk.capacity
     chunk.previous = last
     bucket.last = chunk
     if (last === undefined) bucket.first = chunk
@@ -313,7 +325,7 @@ export class Backlog {
 
   /** The last chunk goes on taking arrivals until it is full; any other without commands is done with. */
   #emptied(bucket: Bucket, chunk: Chunk): void {
-    if (chunk.tail === CHUNK_SIZE || chunk !== bucket.last) unlink(bucket, chunk)
+    if (chunk.tail === chunk.capacity || chunk !== bucket.last) unlink(bucket, chunk)
   }
 
   #shrank(bucket: Bucket): void {

@@ -122,7 +122,7 @@ export class Entry {
 
   /**
    * The run has its outcome: what settled it is let go, settled commands are kept for a while. And the run lets a plain
-   * entry go: it may live long, and would keep 144 bytes more alive for each collection to copy (a tenth of W3).
+   * entry go: it may live long, and would keep 144 bytes more alive for each collection to copy.
    */
   letGo(): void {
     this.settle = nothing

@@ -49,14 +49,22 @@ export class EventStream implements AsyncIterableIterator<LaneEvent> {
   }
 
   /** The next event; waits for it. Undefined when the queue has finished shutting down, or after `close`. */
-  async recv(options: { readonly signal?: AbortSignal } = {}): Promise<LaneEvent | undefined> {
+  recv(options: { readonly signal?: AbortSignal } = {}): Promise<LaneEvent | undefined> {
+    const ready = this.#ready()
+    if (ready !== undefined) return Promise.resolve(ready)
+    return this.#channel.wait(options.signal).then((notice) => (notice === undefined ? undefined : eventOf(notice)))
+  }
+
+  /** What can be read without waiting. */
+  #ready(): LaneEvent | undefined {
     const dropped = this.#channel.takeDropped()
     // Items are dropped from a full line only, and forgotten with it: there is a next one.
-    const next = this.#channel.peek() as Notice
-    if (dropped > 0) return eventOf({ key: 'events.dropped', payload: { count: dropped }, at: next.at })
-    const notice = this.#channel.poll() ?? (await this.#channel.wait(options.signal))
-    if (notice === undefined) return undefined
-    return eventOf(notice)
+    if (dropped > 0) {
+      const { at } = this.#channel.peek() as Notice
+      return eventOf({ key: 'events.dropped', payload: { count: dropped }, at })
+    }
+    const notice = this.#channel.poll()
+    return notice === undefined ? undefined : eventOf(notice)
   }
 
   /** Ends the subscription; what was not read is forgotten. */
@@ -65,9 +73,12 @@ export class EventStream implements AsyncIterableIterator<LaneEvent> {
     this.#onEnd(this)
   }
 
-  async next(): Promise<IteratorResult<LaneEvent>> {
-    const event = await this.recv()
-    return event === undefined ? { done: true, value: undefined } : { done: false, value: event }
+  next(): Promise<IteratorResult<LaneEvent>> {
+    const ready = this.#ready()
+    if (ready !== undefined) return Promise.resolve({ done: false, value: ready })
+    return this.recv().then((event) =>
+      event === undefined ? { done: true, value: undefined } : { done: false, value: event },
+    )
   }
 
   async return(): Promise<IteratorResult<LaneEvent>> {

@@ -152,6 +152,10 @@ const runChild = fc.tuple(someIndex, ownOrOther, commandSpec).map((drawn) => new
 const runChildren = ([parent, specs]: [number, CommandSpec[]]): ModelCommand =>
   new Burst(specs.map((spec) => new RunChild(parent, undefined, spec)))
 
+/** A handler that does not wait for what it has begun with `ctx.run`. */
+const runAndEnd = ([parent, spec, how]: [number, CommandSpec, End]): ModelCommand =>
+  new Burst([new RunChild(parent, undefined, spec), new EndBody(parent, how)])
+
 /** Steps that need no time to pass, with how often they are drawn. */
 const weighted: readonly (readonly [number, fc.Arbitrary<ModelCommand>])[] = [
   [14, submit],
@@ -163,6 +167,7 @@ const weighted: readonly (readonly [number, fc.Arbitrary<ModelCommand>])[] = [
   ],
   [12, endBody],
   [4, runChild],
+  [2, fc.tuple(someIndex, commandSpec, end).map(runAndEnd)],
   [1, fc.tuple(someIndex, fc.array(commandSpec, { minLength: 2, maxLength: 3 })).map(runChildren)],
   [2, fc.tuple(someIndex, submitChoice).map(([parent, choice]) => new SubmitChild(parent, choice))],
   [
