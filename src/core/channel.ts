@@ -53,7 +53,7 @@ export class Channel<T> {
 
   /** The next item, left in the line. */
   peek(): T | undefined {
-    return this.#size === 0 ? undefined : this.#items[this.#head]
+    return this.#items[this.#head]
   }
 
   get size(): number {
