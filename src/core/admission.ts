@@ -4,6 +4,7 @@
  *
  * A command without options takes the short way: a run and a place in its lane's backlog, nothing else.
  */
+import { amountOf, type Cost } from '../policy/index.js'
 import {
   type AnyCommand,
   commandOf,
@@ -14,8 +15,9 @@ import {
   Work,
 } from './command.js'
 import { laneNotFound, type QueueCore } from './core.js'
+import { type Claim, Deduplication, markOwner } from './deduplication.js'
 import { DefinedCommand, type PayloadSchema, schemaFault, validate } from './definition.js'
-import { Entry } from './entry.js'
+import { Entry, type OwnOptions } from './entry.js'
 import { sameData } from './equal.js'
 import { errorText, isLaneError, LaneError, show } from './errors.js'
 import type { LaneState } from './lane.js'
@@ -30,6 +32,8 @@ import { isFinal, transition } from './transitions.js'
 export type Origin = {
   readonly parent?: Entry
   readonly redrivenFrom?: string
+  /** Where it stands to the owner of its dedupe id. */
+  readonly claim?: Claim
 }
 
 /** A submit whose payload is being checked by a schema that takes its time. */
@@ -41,19 +45,20 @@ export class Admission {
   readonly #shared: RunMethods
   readonly #checking = new Map<Run, Checking>()
   readonly #signals = new SignalWatch()
+  readonly #deduplication: Deduplication
 
   constructor(core: QueueCore, outcomes: Outcomes, shared: RunMethods) {
     this.#core = core
     this.#outcomes = outcomes
     this.#shared = shared
+    this.#deduplication = new Deduplication(core, outcomes, (run, reason) => void run.cancel(reason))
   }
 
   submit(laneId: string, command: unknown, options?: SubmitOptions, origin?: Origin): Run {
     const core = this.#core
     const lane = core.findLane(laneId)
     if (options === undefined && origin === undefined && lane !== undefined && core.takesPlain) {
-      const isOpen = lane.limits.capacity === Number.POSITIVE_INFINITY
-      if (isOpen && readPlain(command)) return this.#accept(lane, plainType, plainPayload)
+      if (lane.limits.takesPlain && readPlain(command)) return this.#accept(lane, plainType, plainPayload)
     }
     return this.#submitWith(lane, laneId, command, options, origin)
   }
@@ -126,7 +131,11 @@ export class Admission {
       if (this.#core.isShuttingDown) throw shuttingDown()
       if (lane === undefined) throw laneNotFound(laneId)
       const known = id === undefined ? undefined : this.#knownRun(id, parsed)
-      return known ?? this.#check(lane, parsed, checked, origin)
+      if (known !== undefined) return known
+      refuseCost(lane, checked)
+      if (checked.dedupe === undefined) return this.#check(lane, parsed, checked, origin)
+      const claim = this.#deduplication.meet(checked.dedupe)
+      return 'then' in claim ? claim : this.#check(lane, parsed, checked, { ...origin, claim })
     } catch (error) {
       // Under an id that is another command's, a refusal would look like that command's.
       const isTaken = id !== undefined && findRun(this.#core, id) !== undefined
@@ -162,7 +171,12 @@ export class Admission {
     const checkedLater = valid.catch((error: unknown) => {
       throw schemaError(what, error)
     })
+    const claim = origin?.claim
     this.#admitLater(run, parsed, checkedLater, (body) => void admit(body, run))
+    if (claim === undefined) return run
+    // Its duplicates meet it from now on, although it may still be refused.
+    run.accepted.catch(() => this.#deduplication.refused(claim, run))
+    this.#deduplication.take(claim, run)
     return run
   }
 
@@ -200,7 +214,10 @@ export class Admission {
     const now = core.turnTime()
     const seq = core.nextSeq()
     const { dueAt, priority, signal } = checked
-    const state = dueAt === undefined ? 'pending' : 'delayed'
+    const claim = origin?.claim
+    const follows = claim?.follows !== undefined && !isFinal(claim.follows.state)
+    const isPending = dueAt === undefined && !follows
+    const state = isPending ? 'pending' : 'delayed'
     const run = early ?? createRun(checked.id ?? core.newId(seq), lane.id, type, state, this.#shared)
     run.state = state
     const entry = new Entry(run, lane, body, 0, priority, policyOf(lane, checked), now)
@@ -209,14 +226,17 @@ export class Admission {
     if (signal !== undefined && !signal.aborted) this.#watch(entry, signal)
     core.list(entry)
     core.unsettled++
-    if (dueAt === undefined) entry.place = lane.backlog.push(run, body, priority, lane.limits.attempt, now, seq)
-    else {
+    if (isPending) {
+      entry.place = lane.backlog.push(run, body, priority, lane.limits.attempt, now, seq)
+      core.waits(entry)
+    } else {
       entry.place = lane.backlog.reserve(priority, lane.limits.attempt, now, seq)
-      this.#outcomes.delayUntil(entry, dueAt)
+      this.#outcomes.delay(entry, dueAt, follows)
     }
     if (core.events.hasSubscribers) this.#announce(run)
-    if (dueAt === undefined) core.backlogGrew(lane)
-    else this.#announceDelay(run, dueAt - now)
+    if (isPending) core.backlogGrew(lane)
+    else this.#announceDelay(run, (dueAt ?? now) - now, follows)
+    if (claim !== undefined && early === undefined) this.#deduplication.take(claim, run)
     if (signal?.aborted === true) this.#outcomes.cancel(entry, signal.reason)
     const isOrphan = origin?.parent?.run.state === 'cancelled' && !checked.detached
     if (isOrphan) this.#outcomes.cancel(entry, 'its parent was cancelled')
@@ -287,6 +307,8 @@ export class Admission {
 
   #attach(entry: Entry, checked: CheckedOptions, origin: Origin | undefined): void {
     const { more } = entry
+    if (checked.hasTraits) setTraits(entry, checked.own)
+    if (origin?.claim !== undefined) markOwner(entry, origin.claim)
     more.own = checked.own
     more.metadata = checked.metadata
     more.redrivenFrom = origin?.redrivenFrom
@@ -297,10 +319,10 @@ export class Admission {
     parent.more.children.add(entry)
   }
 
-  #announceDelay(run: Run, delayMs: number): void {
+  #announceDelay(run: Run, delayMs: number, follows: boolean): void {
     if (!this.#core.events.hasSubscribers || run.state !== 'delayed') return
-    const payload = { lane_id: run.laneId, command_id: run.id, delay_ms: delayMs, reason: 'submitted' as const }
-    this.#core.emit('queue.command.delayed', payload)
+    const reason = follows ? 'deduplicated' : 'submitted'
+    this.#core.emit('queue.command.delayed', { lane_id: run.laneId, command_id: run.id, delay_ms: delayMs, reason })
   }
 
   #watch(entry: Entry, signal: AbortSignal): void {
@@ -361,6 +383,28 @@ const policyOf = ({ limits }: LaneState, { timeoutMs, retry }: CheckedOptions): 
   timeoutMs === undefined && retry === undefined
     ? limits.attempt
     : { ...limits.attempt, timeoutMs: timeoutMs ?? limits.attempt.timeoutMs, retry: retry ?? limits.attempt.retry }
+
+/** Refuses a command that its lane's limits could never let start. */
+function refuseCost({ policies }: LaneState, { own }: CheckedOptions): void {
+  const refusal = policies?.refusal(own.cost)
+  if (refusal !== undefined) throw refusal
+}
+
+function setTraits(entry: Entry, { key, weight, cost, deadlineMs }: OwnOptions): void {
+  const { traits } = entry
+  traits.key = key
+  traits.weight = weight ?? 1
+  traits.cost = cost
+  traits.deadlineMs = deadlineMs
+  traits.share = shareOf(entry.lane, cost)
+}
+
+/** How much of its key's turn a command uses up: its cost, in the lane's first unit where it says several. */
+function shareOf({ limits }: LaneState, cost: Cost | undefined): number {
+  const unit = limits.rateLimits.find((limit) => limit.unit !== undefined)?.unit
+  const share = typeof cost === 'object' && unit === undefined ? 1 : amountOf(unit ?? 'cost', cost)
+  return share > 0 ? share : 1
+}
 
 /** Whether a second submit of an id means the same command as the first. */
 function sameBody({ type, body }: ParsedCommand, known: unknown): boolean {

@@ -8,8 +8,9 @@
 import { JsonCommand, payloadOf, Work } from './command.js'
 import { Context, type ContextHost } from './context.js'
 import type { QueueCore } from './core.js'
-import type { Entry } from './entry.js'
+import type { Entry, Traits } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
+import type { Interruption } from './interruption.js'
 import type { LaneState } from './lane.js'
 import type { Lending, Loan } from './lending.js'
 import { type Outcome, outcomeOf } from './outcome.js'
@@ -27,13 +28,15 @@ export class Attempts implements SlotOwner, BodyStopper {
   readonly #core: QueueCore
   readonly #outcomes: Outcomes
   readonly #lending: Lending
+  readonly #interruption: Interruption
   readonly #host: ContextHost
   readonly #pool: Slot[] = []
 
-  constructor(core: QueueCore, outcomes: Outcomes, lending: Lending, host: ContextHost) {
+  constructor(core: QueueCore, outcomes: Outcomes, lending: Lending, interruption: Interruption, host: ContextHost) {
     this.#core = core
     this.#outcomes = outcomes
     this.#lending = lending
+    this.#interruption = interruption
     this.#host = host
   }
 
@@ -44,7 +47,9 @@ export class Attempts implements SlotOwner, BodyStopper {
     const handler = Work.is(body) ? undefined : core.handlerOf(run.commandType)
     if (handler === undefined && !Work.is(body)) return this.#noHandler(entry)
     const slot = this.#pool.pop() ?? this.#newSlot()
-    entry.attempt++
+    const traits = entry.details?.traits
+    const isResumed = traits?.isPreempted === true
+    if (!isResumed) entry.attempt++
     const context = new Context(entry, this.#host)
     transition(run, 'active')
     slot.entry = entry
@@ -54,8 +59,12 @@ export class Attempts implements SlotOwner, BodyStopper {
     lane.active++
     if (loan === undefined) core.scheduler.acquire(lane)
     else this.#lending.take(slot, lane, loan)
-    if (entry.policy.timeoutMs !== undefined) this.#limit(slot, entry.policy.timeoutMs)
-    if (core.events.hasSubscribers && !this.#announce(slot, entry)) return
+    if (traits !== undefined) this.#beginWith(traits, entry)
+    if (lane.backlog.keys !== undefined && loan?.keepsKey !== true) this.#interruption.holdKey(entry)
+    if (lane.limits.preemptible && loan === undefined) this.#interruption.started(slot, lane)
+    if (lane.policies !== undefined) lane.policies.started(entry)
+    if (entry.policy.timeoutMs !== undefined) this.#limit(slot, entry.policy.timeoutMs, traits?.usedMs)
+    if (core.events.hasSubscribers && !this.#announce(slot, entry, isResumed)) return
     let value: unknown
     try {
       value = handler === undefined ? this.#perform(entry, context) : handler(body, context)
@@ -68,9 +77,17 @@ export class Attempts implements SlotOwner, BodyStopper {
     this.bodyReturned(slot, value)
   }
 
+  /** The next command of a lane has a slot: it starts, or goes on where it waits inside `ctx.yield`. */
+  startOrGoOn(entry: Entry): void {
+    if (entry.slot === undefined) return this.start(entry)
+    this.#takeSlotAgain(entry)
+    entry.details?.traits?.goOn?.()
+  }
+
   bodyReturned(slot: Slot, value: unknown): void {
     const entry = slot.entry as Entry
     const isLate = slot.zombie
+    if (slot.isYielded && !isLate) this.#comeBack(entry)
     this.#free(slot, entry)
     if (isLate) return this.#outcomes.bodyGone(entry)
     if (typeof value === 'object' && value !== null) return this.#objectReturned(entry, value)
@@ -91,9 +108,12 @@ export class Attempts implements SlotOwner, BodyStopper {
 
   bodyThrew(slot: Slot, error: unknown): void {
     const entry = slot.entry as Entry
-    const isLate = slot.zombie
+    const { zombie: isLate, taker } = slot
+    if (slot.isYielded && !isLate) this.#comeBack(entry)
+    if (taker !== undefined) this.#noteUsed(slot, entry)
     this.#free(slot, entry)
     if (isLate) this.#outcomes.bodyGone(entry)
+    else if (taker !== undefined) this.#outcomes.preempted(entry, taker)
     else this.#outcomes.threw(entry, error)
   }
 
@@ -132,18 +152,45 @@ export class Attempts implements SlotOwner, BodyStopper {
   }
 
   /** Tells that the attempt begins. A listener may cancel it there and then: false when the body is not to run. */
-  #announce(slot: Slot, entry: Entry): boolean {
+  #announce(slot: Slot, entry: Entry, isResumed: boolean): boolean {
     const { run } = entry
-    const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
-    this.#core.emit('queue.command.started', payload)
+    const ids = { lane_id: run.laneId, command_id: run.id }
+    this.#core.emit('queue.command.started', { ...ids, command_type: run.commandType })
+    if (isResumed && run.state === 'active') this.#core.emit('queue.command.resumed', ids)
     if (run.state === 'active') return true
     this.#free(slot, entry)
     return false
   }
 
-  #limit(slot: Slot, timeoutMs: number): void {
+  /** A running timeout counts the time for which the attempt holds a slot. */
+  #limit(slot: Slot, timeoutMs: number, usedMs = 0): void {
     slot.isPlain = false
-    slot.timeout = this.#core.alarms.set(this.#core.clock.now() + timeoutMs, () => this.#timeUp(slot, timeoutMs))
+    const left = Math.max(0, timeoutMs - usedMs)
+    slot.timeout = this.#core.alarms.set(this.#core.clock.now() + left, () => this.#timeUp(slot, timeoutMs))
+  }
+
+  /** What policies keep of a command at the beginning of an attempt, or at its resumption. */
+  #beginWith(traits: Traits, entry: Entry): void {
+    if (traits.urgent !== undefined) entry.lane.policies?.waitsNoMore(entry)
+    if (!traits.isPreempted) traits.usedMs = 0
+    traits.isPreempted = false
+    traits.charged = undefined
+  }
+
+  #noteUsed(slot: Slot, entry: Entry): void {
+    entry.traits.usedMs += this.#core.clock.now() - (slot.since ?? (entry.startedAt as number))
+  }
+
+  /** A body ends although it waits inside `ctx.yield`, which nobody awaited. */
+  #comeBack(entry: Entry): void {
+    entry.lane.backlog.extractReturned(entry)
+    this.#takeSlotAgain(entry)
+  }
+
+  #takeSlotAgain(entry: Entry): void {
+    const { timeoutMs } = entry.policy
+    this.#interruption.takeSlot(entry)
+    if (timeoutMs !== undefined) this.#limit(entry.slot as Slot, timeoutMs, entry.details?.traits?.usedMs)
   }
 
   #timeUp(slot: Slot, timeoutMs: number): void {
@@ -188,7 +235,7 @@ export class Attempts implements SlotOwner, BodyStopper {
     if (slot.isPlain) {
       lane.active--
       core.scheduler.release(lane)
-    } else this.#freeSpecial(slot, lane)
+    } else this.#freeSpecial(slot, entry)
     core.scheduler.update(lane)
     core.askForPass()
     if (isReusable && this.#pool.length < POOL_SIZE) this.#pool.push(slot)
@@ -211,15 +258,22 @@ export class Attempts implements SlotOwner, BodyStopper {
     last.index = slot.index
   }
 
-  /** Frees a slot with a timeout, of a zombie, or with places that are borrowed or lent. */
-  #freeSpecial(slot: Slot, lane: LaneState): void {
+  /** Frees a slot with a timeout, of a zombie, one that may be preempted, or with places that are borrowed or lent. */
+  #freeSpecial(slot: Slot, entry: Entry): void {
+    const { lane } = entry
     if (slot.zombie) {
       lane.zombies.delete(slot)
       this.#core.alarms.clear(slot.grace)
       slot.zombie = false
       slot.grace = undefined
     } else this.#endAttempt(slot, lane)
-    this.#lending.giveBack(slot, lane)
+    this.#interruption.ended(slot, lane)
+    // Cancelled inside ctx.yield, a body goes on without a place.
+    if (slot.isYielded) slot.isYielded = false
+    else this.#lending.giveBack(slot, entry)
+    this.#interruption.freeKey(entry)
+    if (slot.taker !== undefined) this.#interruption.gaveUp(slot, lane)
+    slot.since = undefined
     slot.waiting = 0
     slot.onReturned.length = 0
     slot.isPlain = true

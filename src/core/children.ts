@@ -1,14 +1,17 @@
-/** What a handler does through its context: report, log, and submit children that belong to it. */
+/** What a handler does through its context: report, log, save, yield, charge, and submit children that belong to it. */
 import type { Admission } from './admission.js'
 import { instantText } from './clock.js'
 import type { ChildArguments, ChildQueue, ContextHost } from './context.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import { show } from './errors.js'
+import type { Interruption } from './interruption.js'
+import { jsonText } from './json.js'
 import type { Lending } from './lending.js'
 import type { CommandRun, Run } from './run.js'
 import type { Slot } from './slot.js'
-import type { SubmitOptions } from './submit-options.js'
+import { checkCost, type SubmitOptions } from './submit-options.js'
+import { isFinal } from './transitions.js'
 
 /** Log lines that are kept per command. */
 const LOG_LINES = 1000
@@ -20,12 +23,14 @@ export class Children implements ContextHost {
   readonly #core: QueueCore
   readonly #admission: Admission
   readonly #lending: Lending
+  readonly #interruption: Interruption
   readonly #reads: QueueReads
 
-  constructor(core: QueueCore, admission: Admission, lending: Lending, reads: QueueReads) {
+  constructor(core: QueueCore, admission: Admission, lending: Lending, interruption: Interruption, reads: QueueReads) {
     this.#core = core
     this.#admission = admission
     this.#lending = lending
+    this.#interruption = interruption
     this.#reads = reads
   }
 
@@ -46,6 +51,21 @@ export class Children implements ContextHost {
       attempt,
       line: typeof line === 'string' ? line : show(line),
     })
+  }
+
+  checkpoint(entry: Entry, state: unknown): void {
+    const text = jsonText('A checkpoint', state)
+    // A command that has its outcome never goes on.
+    if (!isFinal(entry.run.state)) entry.traits.checkpoint = text
+  }
+
+  yieldSlot(entry: Entry): Promise<void> {
+    return this.#interruption.yieldSlot(entry)
+  }
+
+  charge(entry: Entry, cost: unknown): void {
+    checkCost('charge cost', cost)
+    entry.lane.policies?.settle(entry, cost)
   }
 
   childQueue(parent: Entry): ChildQueue {

@@ -1,10 +1,11 @@
 /** What a handler is given beside its payload: one per attempt, useless once the attempt has ended. */
+import type { Cost } from '../policy/index.js'
 import { type AnyCommand, type Command, type FunctionCommand, payloadOf } from './command.js'
 import type { DefinedCommand } from './definition.js'
 import type { Entry } from './entry.js'
-import type { LaneError } from './errors.js'
+import { LaneError } from './errors.js'
 import type { CommandRecord, ListOptions, ListPage } from './records.js'
-import type { CommandRun, ResultOf } from './run.js'
+import { type CommandRun, quietRejection, type ResultOf } from './run.js'
 import type { QueueStats } from './stats.js'
 import type { SubmitOptions } from './submit-options.js'
 
@@ -34,9 +35,28 @@ export interface CommandContext<P = unknown> {
   readonly attempt: number
   /**
    * Aborts when this attempt is to stop; its reason is the `LaneError` that says why (`COMMAND_TIMEOUT`,
-   * `COMMAND_CANCELLED`). Made when first read.
+   * `COMMAND_CANCELLED`, `COMMAND_PREEMPTED`). Made when first read.
    */
   readonly signal: AbortSignal
+  /** What this command saved last with `checkpoint`, in an earlier attempt or before it was preempted; a new copy each time. */
+  readonly restored: unknown
+  /**
+   * Saves where the work stands, as JSON (`PAYLOAD_INVALID` for anything else): the next attempt finds it in `restored`, and
+   * so does this one after a preemption. A safe point: once `signal` has aborted it saves and then rejects with
+   * `signal.reason`. Kept in memory until the command has its outcome.
+   */
+  readonly checkpoint: (state: unknown) => Promise<void>
+  /**
+   * A safe point to give the slot to commands that would start before this one; goes on in place when a slot is free
+   * again, at once when there are none. The time does not count towards the timeout. Rejects with `signal.reason` when
+   * the attempt is to stop.
+   */
+  readonly yield: () => Promise<void>
+  /**
+   * Says what this attempt has cost in all so far, where `cost` was an estimate: what it exceeds that by is a debt of the
+   * lane's rate limits, the rest is given back. `CONFIG_INVALID` for what is no cost.
+   */
+  readonly charge: (cost: Cost) => void
   /** Tells whoever reads `run.progress()`, and the subscribers. Ignored once the attempt has ended. */
   readonly progress: (value: unknown) => void
   /** Adds a line to the command's record; the newest 1,000 are kept. Ignored once the attempt has ended. */
@@ -64,6 +84,10 @@ export type ChildArguments = [laneId: string, command: AnyCommand, options: Subm
 export interface ContextHost {
   progress(entry: Entry, value: unknown): void
   log(entry: Entry, attempt: number, line: unknown): void
+  /** Keeps the state as JSON text. */
+  checkpoint(entry: Entry, state: unknown): void
+  yieldSlot(entry: Entry): Promise<void>
+  charge(entry: Entry, cost: unknown): void
   childQueue(parent: Entry): ChildQueue
   /** `isLive`: the attempt that asks still runs, so it has a slot to lend. */
   runChild(parent: Entry, isLive: boolean, ...child: ChildArguments): Promise<unknown>
@@ -122,6 +146,37 @@ export class Context implements CommandContext {
     }
   }
 
+  get restored(): unknown {
+    const text = this.#entry.details?.traits?.checkpoint
+    return text === undefined ? undefined : JSON.parse(text)
+  }
+
+  get checkpoint(): (state: unknown) => Promise<void> {
+    return (state) => {
+      try {
+        if (!isLive(this, this.#entry)) throw this.#abortReason ?? ended()
+        this.#host.checkpoint(this.#entry, state)
+        return this.#abortReason === undefined ? Promise.resolve() : quietRejection(this.#abortReason)
+      } catch (error) {
+        return quietRejection(error)
+      }
+    }
+  }
+
+  get yield(): () => Promise<void> {
+    return () => {
+      if (this.#abortReason !== undefined) return quietRejection(this.#abortReason)
+      if (!isLive(this, this.#entry)) return Promise.resolve()
+      return this.#entry.details?.traits?.yielding ?? this.#host.yieldSlot(this.#entry)
+    }
+  }
+
+  get charge(): (cost: Cost) => void {
+    return (cost) => {
+      if (isLive(this, this.#entry)) this.#host.charge(this.#entry, cost)
+    }
+  }
+
   get queue(): ChildQueue {
     return this.#host.childQueue(this.#entry)
   }
@@ -137,6 +192,8 @@ export class Context implements CommandContext {
     this.#controller?.abort(reason)
   }
 }
+
+const ended = (): LaneError => new LaneError('CONFLICT', 'The attempt has ended: nothing was saved')
 
 /** Whether the body has not ended. No private accessor: that would be one more slot in every context. */
 const isLive = (context: Context, entry: Entry): boolean => entry.context === context

@@ -6,6 +6,7 @@
  * microtask later. So commands submitted in one stretch of code are all seen before the first is started, attempts that
  * end together are followed up together, and the clock is read once for all of them.
  */
+import { RateLimitGroup } from '../policy/index.js'
 import { Alarms } from './alarms.js'
 import { type Clock, instantText } from './clock.js'
 import type { CommandContext } from './context.js'
@@ -16,6 +17,7 @@ import { errorText, LaneError, show } from './errors.js'
 import type { EventEmitter } from './event-stream.js'
 import type { EventKey, EventPayloads } from './events.js'
 import type { LaneState } from './lane.js'
+import { LanePolicies } from './lane-policies.js'
 import { type Random, randomText } from './random.js'
 import { Retention } from './retention.js'
 import type { Run } from './run.js'
@@ -63,6 +65,7 @@ export class QueueCore {
   readonly payloadSchemas = new Map<string, PayloadSchema>()
   /** Commands that stand somewhere else than in a backlog, by id; and those whose id the submitter chose. */
   readonly byId = new Map<string, Entry>()
+  readonly #rateGroups = new Map<string, RateLimitGroup>()
   readonly settled: Retention
   /** Accepted commands without an outcome. */
   unsettled = 0
@@ -219,9 +222,32 @@ export class QueueCore {
     return details === undefined || details.seq < 0 ? this.seqOf(run.id) : details.seq
   }
 
+  /** The policies of a lane at work; made when they are first needed. */
+  policiesOf(lane: LaneState): LanePolicies {
+    lane.policies ??= new LanePolicies(this, lane)
+    return lane.policies
+  }
+
+  /** The rate limit group of this name among this queue's. */
+  rateGroup(name: string): RateLimitGroup {
+    let group = this.#rateGroups.get(name)
+    if (group === undefined) {
+      group = new RateLimitGroup(name)
+      this.#rateGroups.set(name, group)
+    }
+    return group
+  }
+
+  /** A command waits from now on: it may make its lane more urgent. */
+  waits(entry: Entry): void {
+    const { lane, details } = entry
+    if (lane.policies !== undefined || details?.traits?.deadlineMs !== undefined) this.policiesOf(lane).waits(entry)
+  }
+
   /** The backlog of a lane has grown: may it start something, is it under pressure? */
   backlogGrew(lane: LaneState): void {
     if (lane.rank < 0) this.scheduler.update(lane)
+    if (lane.shut) lane.policies?.askAgain()
     if (!lane.underPressure && lane.backlog.size >= lane.limits.pressureThreshold) {
       lane.underPressure = true
       if (this.events.hasSubscribers) this.emit('queue.lane.pressure', { lane_id: lane.id })
@@ -231,6 +257,7 @@ export class QueueCore {
   /** The backlog of a lane has shrunk. */
   backlogShrank(lane: LaneState): void {
     this.scheduler.update(lane)
+    if (lane.shut) lane.policies?.askAgain()
     if (lane.underPressure && lane.backlog.size === 0) {
       lane.underPressure = false
       if (this.events.hasSubscribers) this.emit('queue.lane.idle', { lane_id: lane.id })

@@ -2,6 +2,7 @@
  * All that the queue knows of one command beyond its run. Made when the command starts, or at submit when it has options
  * that a place in the backlog cannot hold; a command that only waits has none.
  */
+import type { Cost } from '../policy/index.js'
 import type { Alarm } from './alarms.js'
 import type { Context } from './context.js'
 import type { ErrorRecord } from './errors.js'
@@ -11,12 +12,50 @@ import type { ProgressReader } from './progress.js'
 import type { Run, Settle } from './run.js'
 import type { Slot } from './slot.js'
 import type { SubmitOptions } from './submit-options.js'
+import type { Urgent } from './urgency.js'
 
 /** One failed attempt, as dead letters and records show it. */
 export type AttemptFailure = { readonly attempt: number; readonly error: string; readonly at: string }
 
 /** Submit options that a command keeps when it is submitted again. */
-export type OwnOptions = Pick<SubmitOptions, 'priority' | 'timeoutMs' | 'retry'>
+export type OwnOptions = Pick<
+  SubmitOptions,
+  'priority' | 'timeoutMs' | 'retry' | 'key' | 'weight' | 'cost' | 'deadlineMs'
+>
+
+/** What policies know of a command: only those have it that use one. */
+export class Traits {
+  /** Its group inside the lane. */
+  key: string | undefined
+  /** Its key's weight among the keys. */
+  weight = 1
+  /** What it costs, by its own estimate. */
+  cost: Cost | undefined
+  /** How much of its key's turn it uses up. */
+  share = 1
+  deadlineMs: number | undefined
+  /** Its neighbours in the line of its key. */
+  older: Entry | undefined
+  newer: Entry | undefined
+  isInLine = false
+  /** It holds a place of its key. */
+  holdsKey = false
+  /** Its place among the waiting commands that have a deadline. */
+  urgent: Urgent | undefined
+  /** What it saved with `ctx.checkpoint`, as JSON text. */
+  checkpoint: string | undefined
+  /** Its attempt was interrupted and goes on under the same number. */
+  isPreempted = false
+  /** Time for which its attempt held a slot before it gave it up. */
+  usedMs = 0
+  /** What is accounted for its attempt, once that has said so. */
+  charged: Cost | undefined
+  /** What a body inside `ctx.yield` waits for, and what ends that; with an error when the body has to stop. */
+  yielding: Promise<void> | undefined
+  goOn: ((error?: unknown) => void) | undefined
+  /** The id that keeps others like it out. */
+  dedupeId: string | undefined
+}
 
 /** What only some commands have: those with options, a failure, a delay, children, or somebody who listens. */
 export class EntryDetails {
@@ -50,6 +89,7 @@ export class EntryDetails {
   given: unknown
   /** Options of its own that a redrive has to keep. */
   own: OwnOptions | undefined
+  traits: Traits | undefined
 
   constructor(entry: Entry) {
     this.entry = entry
@@ -118,6 +158,13 @@ export class Entry {
   get more(): EntryDetails {
     this.details ??= new EntryDetails(this)
     return this.details
+  }
+
+  /** What policies know of it, made when first needed. */
+  get traits(): Traits {
+    const { more } = this
+    more.traits ??= new Traits()
+    return more.traits
   }
 
   /**

@@ -21,6 +21,10 @@ export const ERROR_CODES = {
   COMMAND_FAILED: { retryable: false, meaning: "The handler failed for good; `cause` is the handler's error." },
   COMMAND_TIMEOUT: { retryable: false, meaning: 'The last attempt ran longer than its timeout.' },
   COMMAND_CANCELLED: { retryable: false, meaning: 'The command was cancelled or discarded.' },
+  COMMAND_PREEMPTED: {
+    retryable: false,
+    meaning: 'Only ever the reason of an abort: the slot was taken for a better lane, and the command goes on later.',
+  },
   SHUTTING_DOWN: { retryable: false, meaning: 'The queue no longer accepts commands. Nothing was accepted.' },
   DRAIN_TIMEOUT: { retryable: true, meaning: 'The drain limit passed; `unsettled` and `zombies` name what is left.' },
   NOT_FOUND: { retryable: false, meaning: 'No dead letter has this id.' },
@@ -87,16 +91,17 @@ export function adviceOf(error: unknown): Advice | undefined {
 
 /**
  * Thrown by a handler: run this command again after `delayMs`. It spends no retry; a command may be put off
- * `maxDeferrals` times (lane option, default 10), then it fails. `CONFIG_INVALID` for a delay that is negative or not finite.
+ * `maxDeferrals` times (lane option, default 10), then it fails. With scope 'lane' nothing else of its lane, or of the lane's
+ * rate limit groups, starts before that either; the default scope is 'command'. `CONFIG_INVALID` for a delay that is negative or not finite.
  */
 export class RetryAfterError extends Error {
   override readonly name: string = 'RetryAfterError'
   readonly [ADVICE]: Advice = 'retry-after'
   /** Milliseconds until the command runs again. */
   readonly delayMs: number
-  readonly scope: 'command'
+  readonly scope: 'command' | 'lane'
 
-  constructor(delayMs: number, options: { scope?: 'command'; message?: string; cause?: unknown } = {}) {
+  constructor(delayMs: number, options: { scope?: 'command' | 'lane'; message?: string; cause?: unknown } = {}) {
     super(
       options.message ?? `Retry after ${formatDuration(delayMs)}`,
       'cause' in options ? { cause: options.cause } : undefined,
@@ -104,11 +109,11 @@ export class RetryAfterError extends Error {
     if (typeof delayMs !== 'number' || !(delayMs >= 0) || delayMs === Number.POSITIVE_INFINITY) {
       throw configInvalid('RetryAfterError delayMs', 'a number of milliseconds, 0 or more', delayMs)
     }
-    if (options.scope !== undefined && options.scope !== 'command') {
-      throw configInvalid('RetryAfterError scope', `'command'`, options.scope)
+    if (options.scope !== undefined && options.scope !== 'command' && options.scope !== 'lane') {
+      throw configInvalid('RetryAfterError scope', `'command' or 'lane'`, options.scope)
     }
     this.delayMs = delayMs
-    this.scope = 'command'
+    this.scope = options.scope ?? 'command'
   }
 }
 

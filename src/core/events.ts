@@ -18,12 +18,17 @@ export type EventPayloads = {
   'queue.command.cancelled': CommandFields & { readonly reason: string }
   /** What the handler reported with `ctx.progress`. */
   'queue.command.progress': CommandFields & { readonly value: unknown }
-  /** Put off: by its submitter, by `snooze`, or by a `RetryAfterError`. */
+  /** Put off: by its submitter, by `snooze`, by a `RetryAfterError`, or by a provider that asked for a pause. */
   'queue.command.delayed': CommandFields & {
     readonly delay_ms: number
-    readonly reason: 'submitted' | 'snoozed' | 'deferred'
+    /** 'deduplicated': it follows the command that has its dedupe id, for as long as that takes. */
+    readonly reason: 'submitted' | 'snoozed' | 'deferred' | 'deduplicated'
   }
-  /** Submitted again under the id of a command that is known: both have one run. */
+  /** Its slot went to a better lane; it goes on later, under the same attempt number. */
+  'queue.command.preempted': CommandFields & { readonly by_lane_id: string }
+  /** A preempted command goes on: right after its `started`. */
+  'queue.command.resumed': CommandFields
+  /** A submit met a command that has its id, or its dedupe id: that command's ids. */
   'queue.command.deduplicated': CommandFields
   /** A submit was refused: nothing was accepted. */
   'queue.command.rejected': CommandFields & { readonly code: string; readonly error: string }
@@ -31,6 +36,16 @@ export type EventPayloads = {
   'queue.lane.pressure': LaneFields
   /** The backlog is empty again after pressure. */
   'queue.lane.idle': LaneFields
+  /** A waiting command has reached the last step before its deadline: without more slots the lane will not keep it. */
+  'queue.lane.starving': LaneFields & {
+    readonly command_id: string
+    readonly waited_ms: number
+    readonly deadline_ms: number
+  }
+  /** No waiting command is so close to its deadline any more. */
+  'queue.lane.relieved': LaneFields
+  /** The lane's circuit breaker has changed. */
+  'queue.lane.breaker': LaneFields & { readonly state: 'closed' | 'open' | 'half_open' }
   'queue.lane.paused': LaneFields
   'queue.lane.resumed': LaneFields
   'queue.lane.configured': LaneFields & { readonly options: readonly string[] }
@@ -68,10 +83,15 @@ export const EVENTS = {
   QUEUE_COMMAND_CANCELLED: 'queue.command.cancelled',
   QUEUE_COMMAND_PROGRESS: 'queue.command.progress',
   QUEUE_COMMAND_DELAYED: 'queue.command.delayed',
+  QUEUE_COMMAND_PREEMPTED: 'queue.command.preempted',
+  QUEUE_COMMAND_RESUMED: 'queue.command.resumed',
   QUEUE_COMMAND_DEDUPLICATED: 'queue.command.deduplicated',
   QUEUE_COMMAND_REJECTED: 'queue.command.rejected',
   QUEUE_LANE_PRESSURE: 'queue.lane.pressure',
   QUEUE_LANE_IDLE: 'queue.lane.idle',
+  QUEUE_LANE_STARVING: 'queue.lane.starving',
+  QUEUE_LANE_RELIEVED: 'queue.lane.relieved',
+  QUEUE_LANE_BREAKER: 'queue.lane.breaker',
   QUEUE_LANE_PAUSED: 'queue.lane.paused',
   QUEUE_LANE_RESUMED: 'queue.lane.resumed',
   QUEUE_LANE_CONFIGURED: 'queue.lane.configured',

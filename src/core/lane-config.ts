@@ -2,7 +2,17 @@
  * What a lane may do: its options, their defaults and their checks, the `LaneConfig` that builds them step by step, and
  * the six built-in lanes. All of it is plain data, complete after JSON; a lane works on the checked form, `LaneLimits`.
  */
-import { RetryPolicy, type RetryPolicyFields } from '../policy/index.js'
+import {
+  type BreakerLimits,
+  type BreakerOptions,
+  breakerOptions,
+  PriorityBoostConfig,
+  type PriorityBoostFields,
+  RateLimitConfig,
+  type RateLimitFields,
+  RetryPolicy,
+  type RetryPolicyFields,
+} from '../policy/index.js'
 import { configInvalid } from './errors.js'
 import { checkBoolean, checkInteger, checkLimit, checkMs, checkObject, checkOneOf, refuseUnknown } from './options.js'
 
@@ -21,17 +31,42 @@ export type LaneOptions = {
   readonly timeoutMs?: number | undefined
   /** What happens after a failed attempt. Default `RetryPolicy.none()`. */
   readonly retry?: RetryPolicyFields | undefined
+  /**
+   * How much may start in a time: one limit or several, all of which have to allow it. Asked last and taken only when a
+   * command starts. Default none.
+   */
+  readonly rateLimit?: RateLimitFields | readonly RateLimitFields[] | undefined
+  /**
+   * Lifts the lane while a command has waited long, never above a protected lane. Default none; then a command with
+   * `deadlineMs` is lifted by the steps of `standard(deadlineMs)`, which `PriorityBoostConfig.disabled()` turns off.
+   */
+  readonly priorityBoost?: PriorityBoostFields | undefined
   /** The backlog at which `queue.lane.pressure` is announced; `queue.lane.idle` follows at 0. Default none, at least 1. */
   readonly pressureThreshold?: number | undefined
   /** Most commands waiting beyond those that have a free slot; one more is refused with `QUEUE_FULL`. Default Infinity. */
   readonly capacity?: number | undefined
   /** Who is next among commands of equal priority: the oldest ('fifo', the default) or the newest ('lifo'). */
   readonly order?: 'fifo' | 'lifo' | undefined
+  /** Whether the keys of the lane's commands take turns ('key'), weighted by `weight` and `cost`. Default 'none'. */
+  readonly fairness?: 'none' | 'key' | undefined
+  /** Most commands of one key that run at once; those without a key are not counted. Default Infinity, at least 1. */
+  readonly keyConcurrency?: number | undefined
   /** How long a handler that was timed out or cancelled may go on holding its slot, in milliseconds. Default 30,000. */
   readonly zombieGraceMs?: number | undefined
-  /** How often `RetryAfterError` may put a command off before it fails. Default 10. */
+  /** How often `RetryAfterError` or a provider's 429 or 503 may put a command off before it fails. Default 10. */
   readonly maxDeferrals?: number | undefined
-  /** Goes first on equal priority and among reserved slots, and lends none. Default false; true for `system` and `control`. */
+  /** Whether its commands take the slot of a running command of a lower, `preemptible` lane when no slot is free. Default false. */
+  readonly preempts?: boolean | undefined
+  /** Whether its running commands may lose their slot to a lane that `preempts`; they go on later. Default false. */
+  readonly preemptible?: boolean | undefined
+  /** How long a preempted handler may go on before that is reported, in milliseconds. Default 5,000. */
+  readonly preemptGraceMs?: number | undefined
+  /** Stops starting commands for a while when too many fail. Default none. */
+  readonly breaker?: BreakerOptions | undefined
+  /**
+   * Goes first on equal priority and among reserved slots, and lends none; no boost lifts another lane above it. Default
+   * false; true for `system` and `control` of `defaultLanes()`.
+   */
   readonly protected?: boolean | undefined
 }
 
@@ -48,11 +83,19 @@ const LANE_OPTIONS = [
   'maxConcurrency',
   'timeoutMs',
   'retry',
+  'rateLimit',
+  'priorityBoost',
   'pressureThreshold',
   'capacity',
   'order',
+  'fairness',
+  'keyConcurrency',
   'zombieGraceMs',
   'maxDeferrals',
+  'preempts',
+  'preemptible',
+  'preemptGraceMs',
+  'breaker',
   'protected',
   'priority',
 ] as const
@@ -63,6 +106,8 @@ export class LaneConfig implements LaneOptions {
   readonly maxConcurrency: number
   declare readonly timeoutMs?: number
   declare readonly retry?: RetryPolicy
+  declare readonly rateLimit?: RateLimitFields | readonly RateLimitFields[]
+  declare readonly priorityBoost?: PriorityBoostFields
   declare readonly pressureThreshold?: number
 
   /** Reserved slots (default 1) and most commands at once (default 4). `CONFIG_INVALID` when a value is not allowed. */
@@ -80,6 +125,16 @@ export class LaneConfig implements LaneOptions {
   /** What happens after a failed attempt. */
   withRetryPolicy(retry: RetryPolicyFields): LaneConfig {
     return this.#with({ retry })
+  }
+
+  /** How much may start in a time: one limit, or several that all have to allow it. */
+  withRateLimit(rateLimit: RateLimitFields | readonly RateLimitFields[]): LaneConfig {
+    return this.#with({ rateLimit })
+  }
+
+  /** Lifts the lane while a command has waited long. */
+  withPriorityBoost(priorityBoost: PriorityBoostFields): LaneConfig {
+    return this.#with({ priorityBoost })
   }
 
   /** The backlog at which `queue.lane.pressure` is announced. */
@@ -151,7 +206,11 @@ export type AttemptPolicy = {
   readonly retry: RetryPolicy
   readonly maxDeferrals: number
   readonly zombieGraceMs: number
+  readonly preemptGraceMs: number
 }
+
+/** How the keys of a lane matter: whether they take turns, and how many commands of one may run. */
+export type KeyRules = { readonly fair: boolean; readonly limit: number }
 
 /** Checked lane options with every default filled in. */
 export type LaneLimits = {
@@ -164,6 +223,15 @@ export type LaneLimits = {
   readonly capacity: number
   readonly lifo: boolean
   readonly protected: boolean
+  readonly preempts: boolean
+  readonly preemptible: boolean
+  /** Undefined where keys do not matter. */
+  readonly keys: KeyRules | undefined
+  readonly rateLimits: readonly RateLimitConfig[]
+  readonly boost: PriorityBoostConfig | undefined
+  readonly breaker: BreakerLimits | undefined
+  /** Whether a command without options needs nothing but a place in the backlog. */
+  readonly takesPlain: boolean
   readonly attempt: AttemptPolicy
 }
 
@@ -178,6 +246,9 @@ export function laneLimits(where: string, options: LaneOptions): LaneLimits {
     throw configInvalid(`${where}.minConcurrency`, `at most maxConcurrency (${max})`, min)
   }
   const isProtected = options.protected ?? false
+  const capacity = options.capacity ?? Number.POSITIVE_INFINITY
+  const keys = keyRules(options)
+  const boost = options.priorityBoost === undefined ? undefined : PriorityBoostConfig.from(options.priorityBoost)
   const isSoft = softMinima.has(options) || options instanceof LaneConfig
   return {
     min,
@@ -185,16 +256,41 @@ export function laneLimits(where: string, options: LaneOptions): LaneLimits {
     lend: options.lend ?? !isProtected,
     max,
     pressureThreshold: options.pressureThreshold ?? Number.POSITIVE_INFINITY,
-    capacity: options.capacity ?? Number.POSITIVE_INFINITY,
+    capacity,
     lifo: options.order === 'lifo',
     protected: isProtected,
+    preempts: options.preempts ?? false,
+    preemptible: options.preemptible ?? false,
+    keys,
+    rateLimits: rateLimits(`${where}.rateLimit`, options.rateLimit),
+    boost,
+    breaker: options.breaker === undefined ? undefined : breakerOptions(`${where}.breaker`, options.breaker),
+    takesPlain: capacity === Number.POSITIVE_INFINITY && keys === undefined && boost?.enabled !== true,
     attempt: {
       timeoutMs: options.timeoutMs,
       retry: retryPolicy(`${where}.retry`, options.retry),
       maxDeferrals: options.maxDeferrals ?? 10,
       zombieGraceMs: options.zombieGraceMs ?? 30_000,
+      preemptGraceMs: options.preemptGraceMs ?? 5000,
     },
   }
+}
+
+function keyRules({ fairness, keyConcurrency }: LaneOptions): KeyRules | undefined {
+  if (fairness !== 'key' && (keyConcurrency ?? Number.POSITIVE_INFINITY) === Number.POSITIVE_INFINITY) return undefined
+  return { fair: fairness === 'key', limit: keyConcurrency ?? Number.POSITIVE_INFINITY }
+}
+
+/** The limits of a lane; one that allows everything is none. */
+function rateLimits(option: string, value: LaneOptions['rateLimit']): readonly RateLimitConfig[] {
+  if (value === undefined) return []
+  const several: readonly unknown[] = Array.isArray(value) ? (value as readonly unknown[]) : [value]
+  return several
+    .map((one) => {
+      checkObject(option, one)
+      return RateLimitConfig.from(one as RateLimitFields)
+    })
+    .filter(({ maxCommands }) => maxCommands < Number.MAX_SAFE_INTEGER)
 }
 
 function checkOptions(where: string, options: LaneOptions): void {
@@ -211,6 +307,12 @@ function checkOptions(where: string, options: LaneOptions): void {
   check('zombieGraceMs', (option, value) => checkMs(option, value, 0))
   check('maxDeferrals', (option, value) => checkInteger(option, value, 0))
   check('protected', checkBoolean)
+  check('fairness', (option, value) => checkOneOf(option, value, ['none', 'key']))
+  check('keyConcurrency', (option, value) => checkLimit(option, value, 1))
+  check('preempts', checkBoolean)
+  check('preemptible', checkBoolean)
+  check('preemptGraceMs', (option, value) => checkMs(option, value, 0))
+  check('priorityBoost', checkObject)
 }
 
 /** A policy from an option: one of ours, or its plain form after JSON. */

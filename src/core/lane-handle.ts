@@ -1,8 +1,11 @@
 /** One lane, as `queue.lane(id)` gives it to look at and to steer. */
+import { Backlog } from './backlog.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
+import type { Interruption } from './interruption.js'
 import type { LaneState, LaneStatus } from './lane.js'
-import { changedOptions, type LaneDefinition, laneLimits, lanePriority } from './lane-config.js'
+import { changedOptions, type LaneDefinition, type LaneLimits, laneLimits, lanePriority } from './lane-config.js'
+import { LanePolicies } from './lane-policies.js'
 import { checkObject } from './options.js'
 import type { Outcomes } from './outcomes.js'
 
@@ -10,12 +13,14 @@ import type { Outcomes } from './outcomes.js'
 export class LaneHandle {
   readonly #core: QueueCore
   readonly #outcomes: Outcomes
+  readonly #interruption: Interruption
   readonly #lane: LaneState
 
   /** @internal */
-  constructor(core: QueueCore, outcomes: Outcomes, lane: LaneState) {
+  constructor(core: QueueCore, outcomes: Outcomes, interruption: Interruption, lane: LaneState) {
     this.#core = core
     this.#outcomes = outcomes
+    this.#interruption = interruption
     this.#lane = lane
   }
 
@@ -54,15 +59,45 @@ export class LaneHandle {
     lane.priority = priority
     try {
       this.#core.scheduler.reconfigured()
+      this.#applyPolicies(before.limits)
     } catch (error) {
       Object.assign(lane, before)
+      this.#core.scheduler.reconfigured()
       throw error
     }
-    lane.backlog.setLifo(lane.limits.lifo)
+    this.#applyOrder(before.limits)
+    this.#interruption.reconfigured()
     const payload = { lane_id: lane.id, options: Object.keys(change) }
     if (this.#core.events.hasSubscribers) this.#core.emit('queue.lane.configured', payload)
     this.#core.backlogGrew(lane)
     this.#core.askForPass()
+  }
+
+  /** Limits, breaker and boost as the options now say. */
+  #applyPolicies(before: LaneLimits): void {
+    const { limits, policies, backlog } = this.#lane
+    if (policies !== undefined) policies.configure(before, limits)
+    else if (LanePolicies.areNeeded(limits)) {
+      for (const entry of backlog.entries()) this.#core.policiesOf(entry.lane).waits(entry)
+      this.#core.policiesOf(this.#lane)
+    }
+  }
+
+  /** Who is next in the lane as the options now say. */
+  #applyOrder(before: LaneLimits): void {
+    const lane = this.#lane
+    const { limits, backlog } = lane
+    if (before.keys?.fair === limits.keys?.fair && before.keys?.limit === limits.keys?.limit) {
+      return backlog.setLifo(limits.lifo)
+    }
+    lane.backlog = new Backlog(lane, limits.lifo, limits.keys, backlog.placesUsed)
+    for (const { entry } of this.#core.slots) {
+      if (entry?.lane === lane && entry.slot?.isYielded !== true) this.#interruption.holdKeyAgain(entry)
+    }
+    backlog.moveTo(lane.backlog)
+    // In a line by key nothing is found by its number.
+    for (const entry of lane.backlog.entries()) this.#core.list(entry)
+    this.#core.scheduler.update(lane)
   }
 
   /** Cancels every command of the lane, waiting and running; gives their number. */
@@ -91,6 +126,7 @@ export class LaneHandle {
     if (lane.paused === paused) return
     lane.paused = paused
     this.#core.scheduler.update(lane)
+    if (lane.shut) lane.policies?.askAgain()
     const payload = { lane_id: lane.id }
     if (this.#core.events.hasSubscribers) this.#core.emit(paused ? 'queue.lane.paused' : 'queue.lane.resumed', payload)
     this.#core.askForPass()

@@ -2,6 +2,7 @@
 import { Backlog } from './backlog.js'
 import type { Entry } from './entry.js'
 import { type LaneLimits, type LaneOptions, laneLimits } from './lane-config.js'
+import type { LanePolicies } from './lane-policies.js'
 import type { Slot } from './slot.js'
 
 /** What `queue.lane(id).status()` and `queue.stats()` show of a lane. */
@@ -28,7 +29,7 @@ export type LaneStatus = {
 }
 
 export class LaneState {
-  readonly backlog: Backlog
+  backlog: Backlog
   /** Commands that run. */
   active = 0
   readonly delayed = new Set<Entry>()
@@ -43,9 +44,28 @@ export class LaneState {
   paused = false
   underPressure = false
 
-  /** Kept by the scheduler: reserved slots that nobody else may use, the lane's order, and the ranks that it can have. */
+  /** Nothing starts for a while: what is asked before each start has said no. */
+  shut = false
+
+  /** What limits, a breaker or a boost ask of it; undefined while it has none of them. */
+  policies: LanePolicies | undefined
+
+  /** Slots that running commands of lower lanes were asked to give up for it, and its own that were asked for. */
+  demanded = 0
+  givingUp = 0
+  /** The newest of its running commands that may be asked. */
+  newest: Slot | undefined
+
+  /** Kept by the scheduler: reserved slots that nobody else may use, and those that only work may that can give them back. */
   keptBack = 0
+  keptFromFixed = 0
+  /** Kept by the scheduler: how far the lane is lifted, how far it may be, and its priority now. */
+  lift = 0
+  ceiling = 0
+  effectivePriority: number
+  /** Kept by the scheduler: the lane's order, orders that it had before, and the ranks that it can have. */
   order = -1
+  readonly orders = new Set<number>()
   rankBelowReserve = 0
   rankServed = 0
   /** Kept by the scheduler: the lane's place among those that can start something; -1 when it cannot. */
@@ -61,9 +81,15 @@ export class LaneState {
     this.id = id
     this.options = options
     this.priority = priority
+    this.effectivePriority = priority
     this.limits = laneLimits(`lane '${id}'`, options)
     this.reserved = this.limits.min
-    this.backlog = new Backlog(this, this.limits.lifo)
+    this.backlog = new Backlog(this, this.limits.lifo, this.limits.keys)
+  }
+
+  /** Whether its next command may have a slot: neither pause nor a closed lane stops a body that has begun. */
+  get mayGoOn(): boolean {
+    return (!this.paused && !this.shut) || this.backlog.nextGoesOn
   }
 
   /** Whether a slot of the lane's own limit is free. */
@@ -82,7 +108,7 @@ export class LaneState {
       min: this.reserved,
       max: this.limits.max,
       priority: this.priority,
-      effectivePriority: this.priority,
+      effectivePriority: this.effectivePriority,
       paused: this.paused,
       protected: this.limits.protected,
     }

@@ -9,12 +9,18 @@
  */
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
+import { keyOf } from './keys.js'
 import type { LaneState } from './lane.js'
 import type { Slot } from './slot.js'
 import { isFinal } from './transitions.js'
 
 /** Whose places a child uses; undefined where it takes a free one. */
-export type Loan = { readonly lanePlace: Slot | undefined; readonly capPlace: Slot | undefined }
+export type Loan = {
+  readonly lanePlace: Slot | undefined
+  readonly capPlace: Slot | undefined
+  /** The lane place is that of a command with the same key: it takes no further place of the key. */
+  readonly keepsKey: boolean
+}
 
 /** Starts a waiting command with borrowed places. */
 type StartWith = (entry: Entry, loan: Loan) => void
@@ -38,9 +44,9 @@ export class Lending {
     for (const entry of this.#waiters.keys()) {
       const { run, lane } = entry
       if (isFinal(run.state)) this.#waiters.delete(entry)
-      if (run.state !== 'pending' || lane.paused) continue
+      if (run.state !== 'pending' || lane.paused || lane.shut) continue
       const loan = this.#loanFor(entry)
-      if (loan === undefined) continue
+      if (loan === undefined || lane.policies?.mayStart(entry.details?.traits?.cost) === false) continue
       if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, this.#core.seqOfEntry(entry))
       startWith(entry, loan)
       this.#core.backlogShrank(lane)
@@ -59,10 +65,15 @@ export class Lending {
     else lender(capPlace).capTo = slot
   }
 
-  /** The body of a slot that borrows or lends has ended. */
-  giveBack(slot: Slot, lane: LaneState): void {
+  /** The body of a slot that may borrow or lend has ended. */
+  giveBack(slot: Slot, { lane, details }: Entry): void {
     const { scheduler } = this.#core
     const { laneFrom, laneTo, capFrom, capTo } = slot
+    const heir = laneTo?.entry
+    if (heir !== undefined && details?.traits?.holdsKey === true && keyOf(heir) === details.traits.key) {
+      heir.traits.holdsKey = true
+      details.traits.holdsKey = false
+    }
     if (laneFrom !== undefined) laneFrom.laneTo = laneTo
     if (laneTo !== undefined) laneTo.laneFrom = laneFrom
     if (laneFrom === undefined && laneTo === undefined) scheduler.releaseInLane(lane)
@@ -95,7 +106,10 @@ export class Lending {
       if (scheduler.hasCap && slot.capTo === undefined) capPlace ??= slot
     }
     if (lanePlace === undefined && (capPlace === undefined || !lane.hasRoom)) return undefined
-    return capPlace === undefined && !scheduler.hasFreePlaceFor(lane) ? undefined : { lanePlace, capPlace }
+    if (capPlace === undefined && !scheduler.hasFreePlaceFor(lane)) return undefined
+    const { keys } = lane.backlog
+    const keepsKey = lanePlace !== undefined && keyOf(lanePlace.entry as Entry) === keyOf(entry)
+    return keys === undefined || keepsKey || keys.hasRoom(entry) ? { lanePlace, capPlace, keepsKey } : undefined
   }
 }
 

@@ -20,9 +20,12 @@ import {
   type EventStream,
   type SubscribeOptions,
 } from './event-stream.js'
+import { type Explanation, explain } from './explain.js'
+import { Interruption, mayStartNext } from './interruption.js'
 import { LaneState } from './lane.js'
 import { type LaneDefinition, lanePriority } from './lane-config.js'
 import { LaneHandle } from './lane-handle.js'
+import { LanePolicies } from './lane-policies.js'
 import { Lending } from './lending.js'
 import { Lifecycle } from './lifecycle.js'
 import { checkInteger, checkLimit, checkObject, checkText, refuseUnknown } from './options.js'
@@ -79,6 +82,7 @@ export class QueueManager<L extends string = string> {
   readonly #core: QueueCore
   readonly #admission: Admission
   readonly #outcomes: Outcomes
+  readonly #interruption: Interruption
   readonly #lifecycle: Lifecycle
   /** The dead letters: to look at, to run again, to throw away. */
   readonly deadLetters: DeadLetters
@@ -90,16 +94,18 @@ export class QueueManager<L extends string = string> {
     const core = newCore(options)
     const outcomes = new Outcomes(core)
     const lending = new Lending(core)
+    const interruption = new Interruption(core, outcomes)
+    this.#interruption = interruption
     this.#core = core
     this.#outcomes = outcomes
     this.#admission = new Admission(core, outcomes, this.#runMethods())
-    const children = new Children(core, this.#admission, lending, {
+    const children = new Children(core, this.#admission, lending, interruption, {
       cancel: (id, reason) => this.cancel(id, reason),
       get: (id) => this.get(id),
       list: (page) => this.list(page),
       stats: () => this.stats(),
     })
-    const attempts = new Attempts(core, outcomes, lending, children)
+    const attempts = new Attempts(core, outcomes, lending, interruption, children)
     outcomes.stopper = attempts
     this.#lifecycle = new Lifecycle(core, outcomes, attempts, this.#admission)
     this.deadLetters = new DeadLetters(core.deadLetters, {
@@ -115,9 +121,10 @@ export class QueueManager<L extends string = string> {
       },
     })
     core.onPass = () => {
-      startAll(core, attempts)
-      // Last: it takes nothing from anybody, and whoever has a slot of its own goes before.
+      startAll(core, attempts, outcomes)
+      // It takes nothing from anybody, and whoever has a slot of its own goes before.
       lending.serve((entry, loan) => attempts.start(entry, loan))
+      interruption.askForSlots()
     }
   }
 
@@ -170,12 +177,20 @@ export class QueueManager<L extends string = string> {
 
   /** A lane to look at and to steer. Throws `LANE_NOT_FOUND`. */
   lane(laneId: LaneName<L>): LaneHandle {
-    return new LaneHandle(this.#core, this.#outcomes, this.#core.lane(laneId))
+    return new LaneHandle(this.#core, this.#outcomes, this.#interruption, this.#core.lane(laneId))
   }
 
   /** What is known of a command, settled ones too while they are kept. */
   async get(commandId: string): Promise<CommandRecord | undefined> {
     return findRecord(this.#core, commandId)
+  }
+
+  /**
+   * Why a command waits, or what it does: its state, and reasons with a code, a sentence, and an end where that is known.
+   * Undefined for a command that is not known.
+   */
+  explain(commandId: string): Explanation | undefined {
+    return explain(this.#core, commandId)
   }
 
   /** Commands in order of their submission, a page at a time. */
@@ -300,6 +315,7 @@ function newCore(options: QueueOptions): QueueCore {
   if (lanes.length === 0) throw configInvalid('lanes', 'an object with at least one lane', options.lanes)
   for (const lane of lanes) core.lanes.set(lane.id, lane)
   core.scheduler.add(lanes)
+  for (const lane of lanes) if (LanePolicies.areNeeded(lane.limits)) core.policiesOf(lane)
   return core
 }
 
@@ -318,12 +334,25 @@ function deadLetterQueue(option: QueueOptions['deadLetters']): DeadLetterQueue |
 }
 
 /** Starts everything that has room, best first. */
-function startAll(core: QueueCore, attempts: Attempts): void {
+function startAll(core: QueueCore, attempts: Attempts, outcomes: Outcomes): void {
   const { scheduler } = core
   for (let lane = scheduler.next(); lane !== undefined; lane = scheduler.next()) {
-    attempts.start(lane.backlog.take() as Entry)
+    if (lane.policies !== undefined && !mayStartNext(lane)) {
+      failIfNeverGranted(lane, outcomes)
+      continue
+    }
+    attempts.startOrGoOn(lane.backlog.take() as Entry)
     core.backlogShrank(lane)
   }
+}
+
+/** A lane that is shut because its limits were lowered below what its next command costs would stay shut for ever. */
+function failIfNeverGranted(lane: LaneState, outcomes: Outcomes): void {
+  const { backlog, policies } = lane
+  const refusal = policies?.refusal(backlog.nextCost())
+  if (refusal === undefined) return
+  outcomes.cannotRun(backlog.take() as Entry, refusal)
+  policies?.askAgain()
 }
 
 /** A handler whose results are checked; outcomes pass. */

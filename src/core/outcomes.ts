@@ -5,7 +5,7 @@
 import { commandOf, payloadOf } from './command.js'
 import type { QueueCore } from './core.js'
 import type { DeadLetter } from './dead-letters.js'
-import type { Entry } from './entry.js'
+import type { Entry, Traits } from './entry.js'
 import {
   type ErrorRecord,
   errorRecord,
@@ -32,6 +32,8 @@ export class Outcomes {
   readonly #core: QueueCore
   /** Set once by the manager. */
   stopper: BodyStopper = { orphan: () => undefined }
+  /** A command with a dedupe id has settled; set once by whoever keeps those. */
+  onOwnerSettled: (dedupeId: string, entry: Entry) => void = () => undefined
 
   constructor(core: QueueCore) {
     this.#core = core
@@ -42,6 +44,7 @@ export class Outcomes {
     const { run, settle } = entry
     transition(run, 'completed')
     entry.result = value
+    if (entry.lane.policies !== undefined) entry.lane.policies.ended('success', entry)
     this.#settled(entry)
     if (core.events.hasSubscribers) {
       core.emit('queue.command.completed', { lane_id: run.laneId, command_id: run.id })
@@ -51,27 +54,49 @@ export class Outcomes {
 
   /** The handler gave an outcome of its own. */
   decide(entry: Entry, outcome: Outcome): void {
+    entry.lane.policies?.ended('neutral', entry)
     if (outcome.kind === 'discard') return this.#cancelled(entry, cancelledError(outcome.reason))
     this.#putOff(entry, outcome.delayMs, 'snoozed')
   }
 
   /** An attempt's body threw. */
   threw(entry: Entry, error: unknown): void {
-    const failure = classify(error)
+    const failure = classify(error, this.#core.clock.wallNow())
     if (failure.kind === 'deferred') {
+      if (failure.closesLane) this.#core.policiesOf(entry.lane).closeFor(failure.delayMs)
+      entry.lane.policies?.ended('neutral', entry)
       if (entry.more.deferrals >= entry.policy.maxDeferrals || this.#core.stopped) {
         return this.#failed(entry, error, 'COMMAND_FAILED')
       }
       entry.more.deferrals++
       return this.#putOff(entry, failure.delayMs, 'deferred')
     }
+    entry.lane.policies?.ended('failure', entry)
     if (failure.kind === 'final') return this.#failed(entry, error, 'COMMAND_FAILED')
     this.#attemptFailed(entry, error, failure.timedOut ? 'COMMAND_TIMEOUT' : 'COMMAND_FAILED')
   }
 
   /** An attempt ran out of time; its body may go on. */
   timedOut(entry: Entry, error: LaneError): void {
+    entry.lane.policies?.ended('failure', entry)
     this.#attemptFailed(entry, error, 'COMMAND_TIMEOUT')
+  }
+
+  /** A body has stopped because its slot was asked for: its command goes on later, before all others of its lane. */
+  preempted(entry: Entry, taker: LaneState): void {
+    const core = this.#core
+    const { lane, run } = entry
+    lane.policies?.ended('neutral', entry)
+    if (core.stopped) return this.#cancelled(entry, cancelledError('the queue was closed'))
+    transition(run, 'pending')
+    entry.traits.isPreempted = true
+    core.list(entry)
+    lane.backlog.putFirst(entry, core.seqOfEntry(entry), false)
+    core.waits(entry)
+    core.backlogGrew(lane)
+    core.askForPass()
+    if (!core.events.hasSubscribers) return
+    core.emit('queue.command.preempted', { lane_id: lane.id, command_id: run.id, by_lane_id: taker.id })
   }
 
   /** Fails a command that cannot run at all. */
@@ -91,11 +116,13 @@ export class Outcomes {
     if (state === 'pending') this.#takeOutOfBacklog(entry)
     else if (state === 'delayed') this.#takeOutOfDelayed(entry)
     else this.stopper.orphan(entry)
+    if (state === 'active') lane.policies?.ended('neutral', entry)
     cancelled.push(entry)
     this.#cancelled(entry, error, cancelled)
     this.#core.backlogShrank(lane)
     this.#core.askForPass()
     context?.abort(error)
+    entry.details?.traits?.goOn?.(error)
     return true
   }
 
@@ -104,11 +131,15 @@ export class Outcomes {
     const delayed = [...lane.delayed]
     // A listener may submit while it is told: what comes later is not meant.
     for (let left = lane.backlog.size; left > 0; left--) {
-      const entry = lane.backlog.take()
+      const entry = lane.backlog.takeAny()
       if (entry === undefined) break
+      const error = cancelledError(reason)
+      const { context } = entry
       cancelled.push(entry)
-      this.#cancelled(entry, cancelledError(reason), cancelled)
+      this.#cancelled(entry, error, cancelled)
       this.#core.backlogShrank(lane)
+      context?.abort(error)
+      entry.details?.traits?.goOn?.(error)
     }
     for (const entry of delayed) this.cancel(entry, reason, cancelled)
   }
@@ -124,13 +155,20 @@ export class Outcomes {
     if (entry.run.state === 'delayed' && entry.details?.alarm === undefined) this.#toPending(entry)
   }
 
-  /** Puts a command among the delayed ones until an instant of the monotonic clock. */
-  delayUntil(entry: Entry, at: number): void {
-    const { lane } = entry
-    entry.more.dueAt = at
-    lane.delayed.add(entry)
+  /** Puts a command among the delayed ones until an instant of the monotonic clock, or until it is released. */
+  delay(entry: Entry, at: number | undefined, untilReleased = false): void {
+    entry.more.dueAt = at ?? -1
+    entry.lane.delayed.add(entry)
     this.#core.list(entry)
-    entry.more.alarm = this.#core.alarms.set(at, () => this.due(entry))
+    if (at !== undefined && !untilReleased) entry.more.alarm = this.#core.alarms.set(at, () => this.due(entry))
+  }
+
+  /** What a delayed command waited for has happened; its own delay may not be over. */
+  release(entry: Entry): void {
+    if (entry.run.state !== 'delayed') return
+    const { dueAt } = entry.more
+    if (dueAt > this.#core.clock.now()) entry.more.alarm = this.#core.alarms.set(dueAt, () => this.due(entry))
+    else this.#toPending(entry)
   }
 
   #toPending(entry: Entry): void {
@@ -139,6 +177,7 @@ export class Outcomes {
     lane.delayed.delete(entry)
     entry.more.dueAt = -1
     lane.backlog.putBack(entry)
+    this.#core.waits(entry)
     this.#core.backlogGrew(lane)
     this.#core.askForPass()
   }
@@ -169,7 +208,7 @@ export class Outcomes {
   #delay(entry: Entry, delayMs: number, tell: () => void): void {
     const core = this.#core
     transition(entry.run, 'delayed')
-    this.delayUntil(entry, core.clock.now() + delayMs)
+    this.delay(entry, core.clock.now() + delayMs)
     if (core.events.hasSubscribers) tell()
     if (delayMs > 0 || entry.run.state !== 'delayed') return
     core.alarms.clear(entry.more.alarm)
@@ -218,10 +257,19 @@ export class Outcomes {
     entry.letGo()
     const { details } = entry
     if (details === undefined) return
+    if (details.traits !== undefined) this.#settledWith(details.traits, entry)
     details.unwatch?.()
     details.parent?.details?.children?.delete(entry)
     for (const reader of details.readers ?? []) reader.close()
     details.readers = undefined
+  }
+
+  #settledWith(traits: Traits, entry: Entry): void {
+    if (traits.urgent !== undefined) entry.lane.policies?.waitsNoMore(entry)
+    // Its body waits inside ctx.yield and is about to hear that it is over: from now on it holds nothing.
+    if (entry.slot?.isYielded === true) entry.slot.zombie = true
+    traits.checkpoint = undefined
+    if (traits.dedupeId !== undefined) this.onOwnerSettled(traits.dedupeId, entry)
   }
 
   #bury(entry: Entry, error: string): void {

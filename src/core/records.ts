@@ -1,5 +1,5 @@
 /** Commands as plain data: one by id, or a page of them. */
-import type { Waiting } from './backlog.js'
+import type { Waiting } from './bucket.js'
 import { payloadOf } from './command.js'
 import type { QueueCore } from './core.js'
 import type { AttemptFailure, Entry, LogLine } from './entry.js'
@@ -127,7 +127,7 @@ function entryRecord(core: QueueCore, entry: Entry): CommandRecord {
   const optional = {
     startedAt: entry.startedAt === undefined ? undefined : core.instant(entry.startedAt),
     endedAt: entry.endedAt === undefined ? undefined : core.instant(entry.endedAt),
-    dueAt: run.state === 'delayed' ? core.instant(details?.dueAt as number) : undefined,
+    dueAt: run.state === 'delayed' && (details?.dueAt ?? -1) >= 0 ? core.instant(details?.dueAt as number) : undefined,
     result: entry.result,
     error: details?.error,
     history: details?.history && [...details.history],

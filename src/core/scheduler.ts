@@ -11,9 +11,12 @@
  *
  * Lanes of one rank take turns: who has started a command goes to the end of its ring.
  *
+ * A lane may be lifted above its own priority, but never above a protected lane that stands above it: the lane's `ceiling`.
+ *
  * Under a global cap, reserved slots are what the cap leaves over for others at the latest: `heldBack` counts those that
  * are reserved, unused and not lent. A lane may take a free slot only while more are free than others hold back. Slots
- * that are lent go back by standing: a lane below its reserve is served before any that is not.
+ * that are lent go back by standing: a lane below its reserve is served before any that is not. A protected lane that lends
+ * does so only to lanes whose work can be told to give a slot back.
  */
 import { configInvalid } from './errors.js'
 import type { LaneState } from './lane.js'
@@ -28,6 +31,11 @@ export class Scheduler {
   readonly #lanes: LaneState[] = []
   /** Unused reserved slots of lanes that do not lend. */
   #heldBack = 0
+  /** The same, and those of protected lanes that lend: what a lane that cannot give a slot back has to leave. */
+  #heldBackFromFixed = 0
+  /** Lanes for which a slot was given up: they go before all others, in this order. */
+  readonly #owed: LaneState[] = []
+  #rankOf = new Map<number, number>()
   /** The ring of each rank, entered at the lane whose turn it is. */
   #rings: (LaneState | undefined)[] = []
   /** One bit per rank that has a ring. */
@@ -61,6 +69,10 @@ export class Scheduler {
   /** The lane that starts a command next; undefined when none can. */
   next(): LaneState | undefined {
     if (this.held >= this.#cap) return undefined
+    if (this.#owed.length > 0) {
+      const lane = this.#nextOwed()
+      if (lane !== undefined) return lane
+    }
     for (let rank = this.#firstRank(0); rank >= 0; rank = this.#firstRank(rank + 1)) {
       const first = this.#rings[rank] as LaneState
       let lane = first
@@ -75,18 +87,27 @@ export class Scheduler {
     return undefined
   }
 
+  /** A slot was given up for the lane: the next free one is its. */
+  owe(lane: LaneState): void {
+    this.#owed.push(lane)
+  }
+
+  /** Lifts a lane by so many priorities above its own, as far as its ceiling allows. */
+  lift(lane: LaneState, by: number): void {
+    lane.lift = by
+    this.#setPriority(lane)
+  }
+
   /** A slot of the lane is taken. */
   acquire(lane: LaneState): void {
     this.held++
-    lane.held++
-    if (lane.held <= lane.keptBack) this.#heldBack--
+    this.acquireInLane(lane)
   }
 
   /** A slot of the lane is free again. */
   release(lane: LaneState): void {
     this.held--
-    lane.held--
-    if (lane.held < lane.keptBack) this.#heldBack++
+    this.releaseInLane(lane)
   }
 
   /** The two places of a slot one by one: `ctx.run` may borrow either. */
@@ -100,17 +121,21 @@ export class Scheduler {
 
   acquireInLane(lane: LaneState): void {
     lane.held++
+    if (lane.held > lane.keptFromFixed) return
+    this.#heldBackFromFixed--
     if (lane.held <= lane.keptBack) this.#heldBack--
   }
 
   releaseInLane(lane: LaneState): void {
     lane.held--
+    if (lane.held >= lane.keptFromFixed) return
+    this.#heldBackFromFixed++
     if (lane.held < lane.keptBack) this.#heldBack++
   }
 
   /** Puts the lane where its counts now say it belongs. To be called after any change of them. */
   update(lane: LaneState): void {
-    if (lane.backlog.size === 0 || lane.held >= lane.limits.max || lane.paused) {
+    if (!lane.backlog.hasNext || lane.held >= lane.limits.max || !lane.mayGoOn) {
       if (lane.rank >= 0) this.#leave(lane)
       return
     }
@@ -126,7 +151,35 @@ export class Scheduler {
   }
 
   #mayTake(lane: LaneState): boolean {
-    return this.#heldBack === 0 || this.free > this.#heldBack - Math.max(0, lane.keptBack - lane.held)
+    if (this.#heldBackFromFixed === 0) return true
+    const isFixed = !lane.limits.preemptible
+    const others = isFixed ? this.#heldBackFromFixed : this.#heldBack
+    const own = isFixed ? lane.keptFromFixed : lane.keptBack
+    return this.free > others - Math.max(0, own - lane.held)
+  }
+
+  #nextOwed(): LaneState | undefined {
+    for (let lane = this.#owed.shift(); lane !== undefined; lane = this.#owed.shift()) {
+      if (lane.rank >= 0 && this.#mayTake(lane)) return lane
+    }
+    return undefined
+  }
+
+  /** The lane's priority is another: it moves to another rank, where it goes to the end. */
+  #setPriority(lane: LaneState): void {
+    lane.effectivePriority = Math.max(lane.priority - lane.lift, lane.ceiling)
+    const [below, served] = this.#orders(lane)
+    if (lane.order === below) return
+    const rankBelowReserve = this.#rankOf.get(below)
+    const rankServed = this.#rankOf.get(served)
+    if (rankBelowReserve === undefined || rankServed === undefined) {
+      lane.orders.add(below).add(served)
+      return this.reconfigured()
+    }
+    lane.order = below
+    lane.rankBelowReserve = rankBelowReserve
+    lane.rankServed = rankServed
+    this.update(lane)
   }
 
   /** Its turn is over. Lanes that were passed over keep theirs. */
@@ -184,15 +237,24 @@ export class Scheduler {
   #reserve(reserved: ReadonlyMap<LaneState, number>): void {
     const inTurn = this.#takeAllOut()
     this.#heldBack = 0
+    this.#heldBackFromFixed = 0
+    const guards = this.#lanes.filter((lane) => lane.limits.protected)
     for (const lane of this.#lanes) {
+      const { lend, protected: isProtected } = lane.limits
       lane.reserved = reserved.get(lane) as number
-      lane.keptBack = this.hasCap && !lane.limits.lend ? lane.reserved : 0
+      lane.keptBack = this.hasCap && !lend ? lane.reserved : 0
+      lane.keptFromFixed = this.hasCap && (!lend || isProtected) ? lane.reserved : 0
       this.#heldBack += Math.max(0, lane.keptBack - lane.held)
+      this.#heldBackFromFixed += Math.max(0, lane.keptFromFixed - lane.held)
+      lane.ceiling = ceilingOf(lane, guards)
+      lane.effectivePriority = Math.max(lane.priority - lane.lift, lane.ceiling)
     }
-    const ranks = [...new Set(this.#lanes.flatMap((lane) => this.#orders(lane)))].sort((a, b) => a - b)
+    const orders = this.#lanes.flatMap((lane) => [...this.#orders(lane), ...lane.orders])
+    const ranks = [...new Set(orders)].sort((a, b) => a - b)
     this.#rings = ranks.map(() => undefined)
     this.#bits = new Array<number>(Math.ceil(ranks.length / 32)).fill(0)
     const rankOf = new Map(ranks.map((order, rank) => [order, rank]))
+    this.#rankOf = rankOf
     const moved: LaneState[] = []
     for (const lane of inTurn) {
       const [below, served] = this.#orders(lane)
@@ -219,8 +281,8 @@ export class Scheduler {
   }
 
   /** Where a lane stands while it is below its reserved slots, and where otherwise. */
-  #orders({ priority, limits }: LaneState): readonly [number, number] {
-    const order = priority * 2 + (limits.protected ? 0 : 1)
+  #orders({ effectivePriority, limits }: LaneState): readonly [number, number] {
+    const order = effectivePriority * 2 + (limits.protected ? 0 : 1)
     // A protected lane stands first whatever it holds; without a cap there is nothing to reserve.
     return this.hasCap && !limits.protected ? [order + STANDING, order + 2 * STANDING] : [order, order]
   }
@@ -243,6 +305,17 @@ export class Scheduler {
   }
 }
 
+/** The best priority that a lane may be lifted to: a protected lane above it still goes first. */
+function ceilingOf(lane: LaneState, guards: readonly LaneState[]): number {
+  let ceiling = 0
+  for (const { priority } of guards) {
+    // On a tie a protected lane goes before others, but takes turns with its like.
+    if (!lane.limits.protected && priority <= lane.priority) ceiling = Math.max(ceiling, priority)
+    if (lane.limits.protected && priority < lane.priority) ceiling = Math.max(ceiling, priority + 1)
+  }
+  return ceiling
+}
+
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0)
 
 /** Lanes with a soft minimum in the order in which they give it up. */
@@ -263,9 +336,12 @@ function checkExplicit(lanes: readonly LaneState[], cap: number): void {
       total,
     )
   }
-  const kept = sum(explicit.filter((lane) => !lane.limits.lend).map((lane) => lane.limits.min))
-  const shut = lanes.find((lane) => (explicit.includes(lane) ? false : kept >= cap))
+  const keptFrom = ({ limits }: LaneState): LaneState[] =>
+    explicit.filter((lane) => !lane.limits.lend || (lane.limits.protected && !limits.preemptible))
+  const keptBackFrom = (lane: LaneState): number => sum(keptFrom(lane).map((other) => other.limits.min))
+  const shut = lanes.find((lane) => !explicit.includes(lane) && keptBackFrom(lane) >= cap)
   if (shut === undefined) return
+  const kept = keptBackFrom(shut)
   throw configInvalid(
     'minConcurrency',
     `below the global maxConcurrency (${cap}) over the lanes that do not lend, or lane '${shut.id}' never gets a slot; lower one of ${names}, let it lend, or raise maxConcurrency`,

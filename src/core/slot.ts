@@ -5,6 +5,7 @@
  */
 import type { Alarm } from './alarms.js'
 import type { Entry } from './entry.js'
+import type { LaneState } from './lane.js'
 
 /** Who hears how a body ended. */
 export interface SlotOwner {
@@ -26,6 +27,19 @@ export class Slot {
   grace: Alarm | undefined
   /** When the attempt runs out of time. */
   timeout: Alarm | undefined
+  /** Since when the body holds it, where that is later than its start. */
+  since: number | undefined
+  /** The order of its start among the bodies that may be preempted; 0 for one that may not, or not any more. */
+  startNumber = 0
+  older: Slot | undefined
+  newer: Slot | undefined
+  /** The lane that its body was asked to give it up for, and whether that counts on it. */
+  taker: LaneState | undefined
+  isDemanded = false
+  /** When a preempted body that goes on is reported. */
+  preemptGrace: Alarm | undefined
+  /** Its body waits inside `ctx.yield`, and holds no place. */
+  isYielded = false
   /** Index among all slots of the queue. */
   index = 0
   /** How many `ctx.run` calls of its body are under way: its places may be lent while there are any. */
@@ -48,6 +62,11 @@ export class Slot {
     this.onThrow = (error) => {
       if (this.entry !== undefined) owner.bodyThrew(this, error)
     }
+  }
+
+  /** Whether it uses a place of another. */
+  get borrows(): boolean {
+    return this.laneFrom !== undefined || this.capFrom !== undefined
   }
 
   /** Whether a place of it is with a borrower. */

@@ -1,6 +1,13 @@
 /** Options of one submit: their checks, and the instant that a delay means. */
-import type { RetryPolicy, RetryPolicyFields } from '../policy/index.js'
+import {
+  type Cost,
+  type DedupeOptions,
+  dedupeOptions,
+  type RetryPolicy,
+  type RetryPolicyFields,
+} from '../policy/index.js'
 import { type Clock, instantMs } from './clock.js'
+import type { OwnOptions } from './entry.js'
 import { configInvalid } from './errors.js'
 import { retryPolicy } from './lane-config.js'
 import { checkBoolean, checkInteger, checkMs, checkObject, checkText, refuseUnknown } from './options.js'
@@ -22,6 +29,22 @@ export type SubmitOptions = {
   readonly delayMs?: number | undefined
   /** Not before this instant: a Date, Unix milliseconds, or RFC 3339 text. One of `delayMs` and `runAt`. */
   readonly runAt?: Date | number | string | undefined
+  /**
+   * How urgent the command is: milliseconds from its submission within which it should start. Lifts its lane as that time
+   * runs out, as far as the lane's `priorityBoost` says; it never ends the command. Default the lane's.
+   */
+  readonly deadlineMs?: number | undefined
+  /** Its group inside the lane, for `fairness: 'key'` and `keyConcurrency`: a user, a tenant, a session. Default none. */
+  readonly key?: string | undefined
+  /** What its key's turn is worth beside the others', above 0; the newest command of a key says it. Default 1. */
+  readonly weight?: number | undefined
+  /**
+   * What it is expected to cost, for rate limits with a unit and for fair turns: a number for every unit, or an amount per
+   * unit. `ctx.charge` says what it really cost. Default 1.
+   */
+  readonly cost?: Cost | undefined
+  /** Keeps other commands of this dedupe id out while this one lives, and for `ttlMs` after its submission. Default none. */
+  readonly dedupe?: DedupeOptions | undefined
   /** Submitted through `ctx.queue`, the command is not cancelled with its parent. Default false. */
   readonly detached?: boolean | undefined
   /** Cancels the command when it aborts; its reason becomes the reason of the cancellation. */
@@ -37,6 +60,11 @@ const SUBMIT_OPTIONS = [
   'retry',
   'delayMs',
   'runAt',
+  'deadlineMs',
+  'key',
+  'weight',
+  'cost',
+  'dedupe',
   'detached',
   'signal',
   'metadata',
@@ -58,20 +86,28 @@ export type CheckedOptions = {
   readonly detached: boolean
   readonly signal: AbortSignal | undefined
   readonly metadata: unknown
+  readonly dedupe: CheckedDedupe | undefined
+  /** Whether it has one of the options that policies look at. */
+  readonly hasTraits: boolean
   /** Those that a redrive keeps, as they were given. */
-  readonly own: Pick<SubmitOptions, 'priority' | 'timeoutMs' | 'retry'>
+  readonly own: OwnOptions
 }
+
+/** Dedupe options with the defaults filled in. */
+export type CheckedDedupe = ReturnType<typeof dedupeOptions>
 
 /** Checks submit options; `CONFIG_INVALID` names the first one that is wrong. */
 export function checkSubmitOptions(options: SubmitOptions, clock: Clock): CheckedOptions {
   checkObject('submit options', options)
   refuseUnknown('submit', options, SUBMIT_OPTIONS)
-  const { id, priority, timeoutMs, retry, detached, signal } = options
+  const { id, priority, timeoutMs, retry, detached, signal, key, weight, cost, deadlineMs } = options
   if (id !== undefined) checkText('submit id', id)
   if (priority !== undefined) checkInteger('submit priority', priority, 0, LOWEST_PRIORITY)
   if (timeoutMs !== undefined) checkMs('submit timeoutMs', timeoutMs, 'above 0')
   if (detached !== undefined) checkBoolean('submit detached', detached)
   if (signal !== undefined && !isSignal(signal)) throw configInvalid('submit signal', 'an AbortSignal', signal)
+  const hasTraits = key !== undefined || weight !== undefined || cost !== undefined || deadlineMs !== undefined
+  if (hasTraits) checkTraits(options)
   return {
     id,
     priority: priority ?? DEFAULT_PRIORITY,
@@ -81,8 +117,29 @@ export function checkSubmitOptions(options: SubmitOptions, clock: Clock): Checke
     detached: detached ?? false,
     signal,
     metadata: options.metadata,
-    own: { priority, timeoutMs, retry },
+    dedupe: options.dedupe === undefined ? undefined : dedupeOptions('submit dedupe', options.dedupe),
+    hasTraits,
+    own: hasTraits ? { priority, timeoutMs, retry, key, weight, cost, deadlineMs } : { priority, timeoutMs, retry },
   }
+}
+
+function checkTraits({ key, weight, cost, deadlineMs }: SubmitOptions): void {
+  if (key !== undefined) checkText('submit key', key)
+  if (weight !== undefined && !(typeof weight === 'number' && weight > 0 && weight < Number.POSITIVE_INFINITY)) {
+    throw configInvalid('submit weight', 'a number above 0', weight)
+  }
+  if (cost !== undefined) checkCost('submit cost', cost)
+  if (deadlineMs !== undefined) checkMs('submit deadlineMs', deadlineMs, 'above 0')
+}
+
+/** Checks a cost: an amount, or an amount per unit. */
+export function checkCost(option: string, cost: unknown): asserts cost is Cost {
+  const isAmount = (value: unknown): boolean =>
+    typeof value === 'number' && value >= 0 && value < Number.POSITIVE_INFINITY
+  if (isAmount(cost)) return
+  const isObject = typeof cost === 'object' && cost !== null && !Array.isArray(cost)
+  if (isObject && Object.values(cost).every(isAmount)) return
+  throw configInvalid(option, 'a number of 0 or more, or an object of such numbers by unit', cost)
 }
 
 function isSignal(value: unknown): boolean {

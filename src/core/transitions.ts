@@ -1,9 +1,9 @@
 /**
  * The states of a command and the legal steps between them. Nothing else decides what may follow what.
  *
- *     pending ──► active ──► completed
+ *     pending ◄─► active ──► completed
  *        ▲  │       │ ├────► failed | timed_out
- *     delayed ◄─────┘ │      (retry in back-off, snooze, deferral)
+ *     delayed ◄─────┘ │      (retry in back-off, snooze, deferral; back to pending: preempted, yielded)
  *        └────────────┴────► cancelled
  *
  * A command that is due at once starts as `pending`, one with a delay as `delayed`. The last four are final: whoever
@@ -30,7 +30,8 @@ export const COMMAND_STATES: readonly CommandState[] = [
 
 /** The table: by the state that is entered, the states that it may be entered from. Comparisons, because it is asked twice per command. */
 function isLegal(from: CommandState, to: CommandState): boolean {
-  if (to === 'pending') return from === 'delayed'
+  // Preempted, or waiting inside ctx.yield: the slot is another's.
+  if (to === 'pending') return from === 'delayed' || from === 'active'
   if (to === 'active') return from === 'pending'
   if (to === 'cancelled') return !isFinal(from)
   // A command without a handler fails while it waits: it takes no slot for an attempt that cannot happen.

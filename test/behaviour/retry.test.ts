@@ -189,10 +189,11 @@ test.each([-1, Number.NaN, Number.POSITIVE_INFINITY, '5'])('a delay of %s is no 
   expect(thrownBy(() => new RetryAfterError(delay as number)).message).toMatch(message)
 })
 
-test('a RetryAfterError of the scope lane is refused while it has not been built', () => {
-  expect(thrownBy(() => new RetryAfterError(1, { scope: 'lane' as never }))).toMatchObject({
-    message: `Configuration error: RetryAfterError scope must be 'command', got "lane"`,
+test('a RetryAfterError of an unknown scope is refused', () => {
+  expect(thrownBy(() => new RetryAfterError(1, { scope: 'queue' as never }))).toMatchObject({
+    message: `Configuration error: RetryAfterError scope must be 'command' or 'lane', got "queue"`,
   })
+  expect(new RetryAfterError(1, { scope: 'lane' })).toMatchObject({ scope: 'lane', delayMs: 1 })
   expect(new RetryAfterError(1, { scope: 'command', cause: 1 })).toMatchObject({ scope: 'command', cause: 1 })
 })
 

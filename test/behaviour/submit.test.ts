@@ -290,9 +290,17 @@ test.each([
 test.each([
   ['submit options', 'fast', 'submit options must be an object, got "fast"'],
   ['unknown', { prioritty: 1 }, "submit has no option 'prioritty'; did you mean 'priority'?"],
-  ['rate limits', { cost: 1 }, "submit has no option 'cost'"],
-  ['dedupe', { dedupe: { id: 'a' } }, "submit has no option 'dedupe'"],
-  ['deadlineMs', { deadlineMs: 5 }, "submit has no option 'deadlineMs'; did you mean 'delayMs'?"],
+  ['cost', { cost: -1 }, 'submit cost must be a number of 0 or more, or an object of such numbers by unit, got -1'],
+  [
+    'a cost per unit',
+    { cost: { tokens: Number.NaN } },
+    'submit cost must be a number of 0 or more, or an object of such numbers by unit, got {"tokens":null}',
+  ],
+  ['dedupe', { dedupe: { id: '' } }, 'submit dedupe.id must be a string that is not empty, got ""'],
+  ['deadlineMs', { deadlineMs: 0 }, 'submit deadlineMs must be a number of milliseconds, above 0, got 0'],
+  ['key', { key: '' }, 'submit key must be a string that is not empty, got ""'],
+  ['weight', { weight: 0 }, 'submit weight must be a number above 0, got 0'],
+  ['an option that is not built', { ephemeral: true }, "submit has no option 'ephemeral'"],
   ['id', { id: '' }, 'submit id must be a string that is not empty, got ""'],
   ['priority', { priority: -1 }, 'submit priority must be an integer from 0 to 2097150, got -1'],
   ['priority too low', { priority: 2_097_151 }, 'submit priority must be an integer from 0 to 2097150, got 2097151'],
@@ -416,8 +424,8 @@ test.each([
   ],
   [
     'a lane option that is not built',
-    { lanes: { a: { priority: 0, rateLimit: {} } } },
-    "lane 'a' has no option 'rateLimit'",
+    { lanes: { a: { priority: 0, maxRecoveries: 1 } } },
+    "lane 'a' has no option 'maxRecoveries'",
   ],
   [
     'a lane maximum of 0',

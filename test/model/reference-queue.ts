@@ -332,7 +332,8 @@ export class ReferenceQueue {
 
   /** Unused reserved slots that the lane lends to nobody. */
   #heldBack(lane: Lane): number {
-    const lends = lane.options.lend ?? !(lane.options.protected ?? false)
+    // A protected lane that lends does so only to preemptible work: here there is none.
+    const lends = lane.options.lend !== false && lane.options.protected !== true
     return lends ? 0 : Math.max(0, lane.reserved - this.held(lane))
   }
 
@@ -661,7 +662,7 @@ export function areReservationsValid(lanes: readonly LaneDefinition[], cap: numb
   if (cap === Number.POSITIVE_INFINITY) return true
   const total = (some: readonly LaneDefinition[]): number =>
     some.reduce((sum, { minConcurrency = 0 }) => sum + minConcurrency, 0)
-  const kept = total(lanes.filter((lane) => !(lane.lend ?? !(lane.protected ?? false))))
+  const kept = total(lanes.filter((lane) => lane.lend === false || lane.protected === true))
   return total(lanes) <= cap && (kept < cap || lanes.every(isExplicit))
 }
 

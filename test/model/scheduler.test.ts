@@ -33,6 +33,7 @@ class Subject {
     this.#scheduler = new Scheduler(cap)
     this.#lanes = definitions.map((definition, index) => {
       const lane = new LaneState(`lane${index}`, definition, definition.priority)
+      Object.defineProperty(lane.backlog, 'hasNext', { get: () => lane.backlog.size > 0 })
       return { lane, definition, reserved: 0, rank: -1, turn: 0, order: -1 }
     })
     this.#scheduler.add(this.#lanes.map(({ lane }) => lane))
@@ -184,7 +185,8 @@ class Subject {
 }
 
 function heldBack({ lane, definition, reserved }: Naive): number {
-  const lends = definition.lend ?? definition.protected !== true
+  // A protected lane that lends does so only to preemptible work: here there is none.
+  const lends = definition.lend !== false && definition.protected !== true
   return lends ? 0 : Math.max(0, reserved - lane.held)
 }
 

@@ -20,8 +20,23 @@ test.each<[string, unknown, object]>([
   ['a timeout of the platform', new DOMException('x', 'TimeoutError'), { kind: 'retryable', timedOut: true }],
   ['what only says that it is a timeout', { name: 'TimeoutError' }, { kind: 'retryable', timedOut: false }],
   ['an unrecoverable error', new UnrecoverableError('x'), { kind: 'final' }],
-  ['an error that says when', new RetryAfterError(5), { kind: 'deferred', delayMs: 5 }],
+  ['an error that says when', new RetryAfterError(5), { kind: 'deferred', delayMs: 5, closesLane: false }],
+  [
+    'an error that says when for its lane',
+    new RetryAfterError(5, { scope: 'lane' }),
+    { kind: 'deferred', delayMs: 5, closesLane: true },
+  ],
+  [
+    "a provider's refusal that says when",
+    Object.assign(new Error('slow down'), { status: 429, headers: { 'retry-after': '2' } }),
+    { kind: 'deferred', delayMs: 2000, closesLane: true },
+  ],
+  [
+    "a provider's refusal that does not",
+    Object.assign(new Error('no'), { status: 429 }),
+    { kind: 'retryable', timedOut: false },
+  ],
   ['a value that cannot be read', throwing, { kind: 'retryable', timedOut: false }],
 ])('%s is understood', (_what, error, failure) => {
-  expect(classify(error)).toEqual(failure)
+  expect(classify(error, 0)).toEqual(failure)
 })

@@ -6,6 +6,7 @@ const legal: readonly (readonly [CommandState, CommandState])[] = [
   ['pending', 'failed'],
   ['pending', 'cancelled'],
   ['delayed', 'pending'],
+  ['active', 'pending'],
   ['delayed', 'cancelled'],
   ['active', 'delayed'],
   ['active', 'completed'],

@@ -1,0 +1,176 @@
+/**
+ * The policies of one lane at work. Most lanes have none of this: it is made when a limit, a breaker or a boost is
+ * configured, or when a provider closes the lane.
+ *
+ * Gates are asked last, when the lane's next command has a slot: one that says no shuts the lane, which is asked again at
+ * the instant that the gate names, or when something about the lane has changed.
+ */
+import { type Ask, Breaker, type Cost, type Gate, RateGate, type Reason } from '../policy/index.js'
+import type { Alarm } from './alarms.js'
+import type { QueueCore } from './core.js'
+import type { Entry } from './entry.js'
+import { LaneError } from './errors.js'
+import type { LaneState } from './lane.js'
+import type { LaneLimits } from './lane-config.js'
+import { Urgency } from './urgency.js'
+
+export class LanePolicies {
+  readonly #core: QueueCore
+  readonly #lane: LaneState
+  readonly #rate: RateGate
+  #breaker: Breaker | undefined
+  #urgency: Urgency
+  #gates: readonly Gate[]
+  #alarm: Alarm | undefined
+
+  constructor(core: QueueCore, lane: LaneState) {
+    this.#core = core
+    this.#lane = lane
+    this.#rate = new RateGate({
+      limits: lane.limits.rateLimits,
+      group: (name) => core.rateGroup(name),
+      member: {
+        order: () => 2 * lane.effectivePriority + (lane.limits.protected ? 0 : 1),
+        isWaiting: () => lane.backlog.hasNext && lane.hasRoom && !lane.paused,
+        wake: () => this.askAgain(),
+      },
+    })
+    this.#breaker = this.#newBreaker(lane.limits)
+    this.#gates = this.#allGates()
+    this.#urgency = this.#newUrgency(lane.limits)
+  }
+
+  /** Whether the lane's limits ask for any of it. */
+  static areNeeded({ rateLimits, breaker, boost }: LaneLimits): boolean {
+    return rateLimits.length > 0 || breaker !== undefined || boost !== undefined
+  }
+
+  /** The lane's limits are others. `CONFIG_INVALID` changes nothing. */
+  configure(before: LaneLimits, limits: LaneLimits): void {
+    if (before.rateLimits !== limits.rateLimits) this.#rate.configure(limits.rateLimits, this.#core.clock.now())
+    if (limits.breaker === undefined || this.#breaker === undefined) this.#breaker = this.#newBreaker(limits)
+    else this.#breaker.configure(limits.breaker)
+    this.#gates = this.#allGates()
+    this.#urgency.dispose()
+    this.#urgency = this.#newUrgency(limits)
+    for (const entry of this.#lane.backlog.entries()) this.waits(entry)
+    this.askAgain()
+  }
+
+  /** Whether a command of this cost may start now. When not, the lane is shut until it may. */
+  mayStart(cost: Cost | undefined): boolean {
+    const core = this.#core
+    const lane = this.#lane
+    const ask = { cost }
+    const now = core.clock.now()
+    let at = now
+    for (const gate of this.#gates) at = Math.max(at, gate.readyAt(ask, now))
+    if (at <= now) return true
+    lane.shut = true
+    core.scheduler.update(lane)
+    if (at < Number.POSITIVE_INFINITY) this.#alarm = core.alarms.set(at, () => this.askAgain())
+    return false
+  }
+
+  /** Something changed: whether the lane may start is asked again in the next pass. */
+  askAgain(): void {
+    const lane = this.#lane
+    if (!lane.shut) return
+    this.#core.alarms.clear(this.#alarm)
+    this.#alarm = undefined
+    lane.shut = false
+    this.#core.scheduler.update(lane)
+    if (lane.rank < 0) for (const gate of this.#gates) gate.withdraw?.()
+    this.#core.askForPass()
+  }
+
+  /** An attempt starts. */
+  started(entry: Entry): void {
+    const now = this.#core.clock.now()
+    for (const gate of this.#gates) gate.started(askOf(entry), now)
+  }
+
+  /** An attempt has ended, for better or worse, or without telling anything about the lane. */
+  ended(how: 'success' | 'failure' | 'neutral', { startedAt }: Entry): void {
+    if (this.#breaker === undefined) return
+    this.#breaker.ended(how, this.#core.clock.now(), startedAt)
+    this.askAgain()
+  }
+
+  /** What an attempt costs is known. */
+  settle(entry: Entry, cost: Cost): void {
+    const { traits } = entry
+    const before = traits.charged ?? traits.cost
+    traits.charged = cost
+    this.#rate.settle(before, cost, entry.startedAt as number, this.#core.clock.now())
+  }
+
+  /** Nothing starts for so long: neither here nor in the lanes of the same groups. */
+  closeFor(delayMs: number): void {
+    this.#rate.closeUntil(this.#core.clock.now() + delayMs)
+  }
+
+  /** Why a cost can never be granted; undefined when it can. */
+  refusal(cost: Cost | undefined): LaneError | undefined {
+    const limit = this.#rate.largestFor(cost)
+    if (limit === undefined) return undefined
+    const { unit = 'commands', largest } = limit
+    return new LaneError(
+      'CONFIG_INVALID',
+      `Configuration error: submit cost must be at most ${largest} ${unit}, which is all that lane '${this.#lane.id}' ever grants at once`,
+      { fields: { option: 'submit cost', unit, largest } },
+    )
+  }
+
+  /** Why the command could not start now if it were next; empty when it could. */
+  reasons(entry: Entry): Reason[] {
+    const now = this.#core.clock.now()
+    return this.#gates.flatMap((gate) => gate.reason(askOf(entry), now) ?? [])
+  }
+
+  /** A command waits: does it make its lane urgent? */
+  waits(entry: Entry): void {
+    if (this.#urgency.concerns(entry)) this.#urgency.add(entry, this.#core.seqOfEntry(entry))
+  }
+
+  /** A command does not wait any more. */
+  waitsNoMore(entry: Entry): void {
+    const urgent = entry.details?.traits?.urgent
+    if (urgent !== undefined) this.#urgency.remove(urgent)
+  }
+
+  #allGates(): readonly Gate[] {
+    return this.#breaker === undefined ? [this.#rate] : [this.#breaker, this.#rate]
+  }
+
+  #newBreaker({ breaker }: LaneLimits): Breaker | undefined {
+    if (breaker === undefined) return undefined
+    return new Breaker(breaker, (state) => {
+      if (this.#core.events.hasSubscribers) this.#core.emit('queue.lane.breaker', { lane_id: this.#lane.id, state })
+    })
+  }
+
+  #newUrgency({ boost }: LaneLimits): Urgency {
+    const core = this.#core
+    const lane = this.#lane
+    return new Urgency(boost, {
+      alarms: core.alarms,
+      now: () => core.clock.now(),
+      lift: (by) => {
+        core.scheduler.lift(lane, by)
+        core.askForPass()
+      },
+      starving: ({ entry, deadlineMs }) => {
+        if (!core.events.hasSubscribers) return
+        const waited = core.clock.now() - (entry.arrivedAt as number)
+        const ids = { lane_id: lane.id, command_id: entry.run.id }
+        core.emit('queue.lane.starving', { ...ids, waited_ms: waited, deadline_ms: deadlineMs })
+      },
+      relieved: () => {
+        if (core.events.hasSubscribers) core.emit('queue.lane.relieved', { lane_id: lane.id })
+      },
+    })
+  }
+}
+
+const askOf = (entry: Entry): Ask => ({ cost: entry.details?.traits?.cost })

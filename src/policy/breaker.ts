@@ -1,0 +1,218 @@
+/**
+ * A circuit breaker for one lane: when too many attempts fail, it starts nothing for a while, then lets a few commands
+ * through to see whether what they depend on is back (M. Nygard, "Release It!", 2007).
+ *
+ *              enough ended, enough of them failed             openMs later
+ *     closed ──────────────────────────────────────► open ◄──────────────────► half open
+ *        ▲                                                  a trial has failed     │
+ *        └─────────────────────────────────────────────────────────────────────────┘
+ *                          `halfOpen` trials in a row have succeeded
+ *
+ * What counts while it is closed: the attempts that ended in the last `windowMs`, kept in ten slices, so that the cost of
+ * an attempt and the memory are constant. A slice is forgotten as a whole: an attempt counts for at least nine tenths of
+ * the window and never longer than all of it.
+ *
+ * While it is open or half open, attempts that had been started before still end. They say nothing about now and are
+ * not counted; `ended` tells them from trials by the instant of their start.
+ */
+import { configInvalid } from '../core/errors.js'
+import type { Ask, Gate, Reason } from './gate.js'
+import { checkCount, checkDuration, checkFields } from './option-checks.js'
+
+/** Options of a breaker. */
+export type BreakerOptions = {
+  /** Opens when at least this share of the attempts failed or timed out. Above 0, at most 1. */
+  readonly failureRatio: number
+  /** Attempts that must have ended before it may open. Default 10. */
+  readonly minimum?: number | undefined
+  /** How long an ended attempt counts, in milliseconds. Default 10,000. */
+  readonly windowMs?: number | undefined
+  /** How long it starts nothing, in milliseconds. Default 30,000. */
+  readonly openMs?: number | undefined
+  /** Commands that are let through after that; when all of them succeed it closes. Default 1. */
+  readonly halfOpen?: number | undefined
+}
+
+/** Checked options with every default filled in. */
+export type BreakerLimits = {
+  readonly failureRatio: number
+  readonly minimum: number
+  readonly windowMs: number
+  readonly openMs: number
+  readonly halfOpen: number
+}
+
+/** Whether commands are let through: all, none, or a few on trial. */
+export type BreakerState = 'closed' | 'open' | 'half_open'
+
+/** Checks a breaker's options and fills in the defaults. `where` names them in messages. */
+export function breakerOptions(where: string, value: unknown): BreakerLimits {
+  checkFields(where, value, ['failureRatio', 'minimum', 'windowMs', 'openMs', 'halfOpen'])
+  const { failureRatio, minimum = 10, windowMs = 10_000, openMs = 30_000, halfOpen = 1 } = value as BreakerOptions
+  if (typeof failureRatio !== 'number' || !(failureRatio > 0 && failureRatio <= 1)) {
+    throw configInvalid(`${where}.failureRatio`, 'a number above 0, at most 1', failureRatio)
+  }
+  checkCount(`${where}.minimum`, minimum)
+  checkDuration(`${where}.windowMs`, windowMs)
+  checkDuration(`${where}.openMs`, openMs)
+  checkCount(`${where}.halfOpen`, halfOpen)
+  return { failureRatio, minimum, windowMs, openMs, halfOpen }
+}
+
+/** The breaker of one lane. Time is what its callers say; a step backwards counts as none. */
+export class Breaker implements Gate {
+  #limits: BreakerLimits
+  readonly #onChange: (state: BreakerState) => void
+  #record: RecentAttempts
+  #state: BreakerState = 'closed'
+  /** When it opened last. Every attempt started by then is older than any trial. */
+  #openedAt = Number.NEGATIVE_INFINITY
+  /** What it opened for, in words. */
+  #cause = ''
+  /** Trials under way, and those that have succeeded. */
+  #trials = 0
+  #succeeded = 0
+
+  /** `onChange` hears of every change of state, when it happens; of 'half_open' when the first trial starts. */
+  constructor(limits: BreakerLimits, onChange: (state: BreakerState) => void) {
+    this.#limits = limits
+    this.#onChange = onChange
+    this.#record = new RecentAttempts(limits.windowMs)
+  }
+
+  /** The state at this instant: an open breaker is half open as soon as its time is over. */
+  state(now: number): BreakerState {
+    return this.#state === 'open' && now >= this.#openUntil ? 'half_open' : this.#state
+  }
+
+  readyAt(_ask: Ask, now: number): number {
+    if (this.#state === 'open') return Math.max(now, this.#openUntil)
+    return this.#state === 'closed' || this.#hasTrialLeft ? now : Number.POSITIVE_INFINITY
+  }
+
+  started(_ask: Ask, now: number): void {
+    if (this.#state === 'open' && now >= this.#openUntil) {
+      this.#trials = 0
+      this.#succeeded = 0
+      this.#enter('half_open')
+    }
+    if (this.#state === 'half_open') this.#trials++
+  }
+
+  /**
+   * An attempt has ended: to be called once for each `started`. `startedAt` is the instant of that start; without it every
+   * end counts as a trial's while trials are under way.
+   */
+  ended(how: 'success' | 'failure' | 'neutral', now: number, startedAt = Number.POSITIVE_INFINITY): void {
+    if (this.#state === 'closed') {
+      if (how !== 'neutral') this.#count(how === 'failure', now)
+    } else if (this.#state === 'half_open' && this.#trials > 0 && startedAt > this.#openedAt) {
+      this.#trials--
+      if (how === 'failure') this.#open(now, 'the command let through on trial failed')
+      else if (how === 'success') this.#trialSucceeded()
+    }
+  }
+
+  reason(ask: Ask, now: number): Reason | undefined {
+    const until = this.readyAt(ask, now)
+    if (until <= now) return undefined
+    if (this.#state === 'open') {
+      return { code: 'breaker_open', message: `The circuit breaker is open, because ${this.#cause}`, until }
+    }
+    const waitsFor = `what it has let through on trial: ${this.#trials} ${this.#trials === 1 ? 'command' : 'commands'}`
+    return { code: 'breaker_open', message: `The circuit breaker is half open and waits for ${waitsFor}` }
+  }
+
+  /**
+   * Changes the limits. The state stays, an open breaker stays open for the new `openMs` since it opened, and what has
+   * been counted is kept unless `windowMs` changes.
+   */
+  configure(limits: BreakerLimits): void {
+    if (limits.windowMs !== this.#limits.windowMs) this.#record = new RecentAttempts(limits.windowMs)
+    this.#limits = limits
+    if (this.#state === 'half_open' && this.#succeeded >= limits.halfOpen) this.#close()
+  }
+
+  get #openUntil(): number {
+    return this.#openedAt + this.#limits.openMs
+  }
+
+  get #hasTrialLeft(): boolean {
+    return this.#trials + this.#succeeded < this.#limits.halfOpen
+  }
+
+  #count(hasFailed: boolean, now: number): void {
+    const record = this.#record
+    record.add(hasFailed, now)
+    const { minimum, failureRatio, windowMs } = this.#limits
+    if (record.ended < minimum || record.failures / record.ended < failureRatio) return
+    this.#open(now, `${record.failures} of ${record.ended} attempts failed within ${windowMs} ms`)
+  }
+
+  #trialSucceeded(): void {
+    this.#succeeded++
+    if (this.#succeeded >= this.#limits.halfOpen) this.#close()
+  }
+
+  #open(now: number, cause: string): void {
+    this.#openedAt = now
+    this.#cause = cause
+    this.#enter('open')
+  }
+
+  #close(): void {
+    this.#record = new RecentAttempts(this.#limits.windowMs)
+    this.#enter('closed')
+  }
+
+  #enter(state: BreakerState): void {
+    this.#state = state
+    this.#onChange(state)
+  }
+}
+
+const SLICES = 10
+
+/** How many attempts ended lately, and how many of them failed. */
+class RecentAttempts {
+  ended = 0
+  failures = 0
+  readonly #windowMs: number
+  readonly #endedIn = new Array<number>(SLICES).fill(0)
+  readonly #failuresIn = new Array<number>(SLICES).fill(0)
+  /** Start of slice 0: the first attempt after a time without any, so that a burst from there on is counted exactly. */
+  #origin = 0
+  #slice = 0
+
+  constructor(windowMs: number) {
+    this.#windowMs = windowMs
+  }
+
+  add(hasFailed: boolean, now: number): void {
+    this.#moveTo(now)
+    const index = this.#slice % SLICES
+    this.ended++
+    this.#endedIn[index] = (this.#endedIn[index] as number) + 1
+    if (!hasFailed) return
+    this.failures++
+    this.#failuresIn[index] = (this.#failuresIn[index] as number) + 1
+  }
+
+  /** Forgets the slices that are out of the window now. */
+  #moveTo(now: number): void {
+    const slice = Math.floor(((now - this.#origin) * SLICES) / this.#windowMs)
+    const last = Math.min(slice, this.#slice + SLICES)
+    for (let old = this.#slice + 1; old <= last; old++) {
+      const index = old % SLICES
+      this.ended -= this.#endedIn[index] as number
+      this.failures -= this.#failuresIn[index] as number
+      this.#endedIn[index] = 0
+      this.#failuresIn[index] = 0
+    }
+    if (this.ended > 0) this.#slice = Math.max(this.#slice, slice)
+    else {
+      this.#origin = now
+      this.#slice = 0
+    }
+  }
+}
