@@ -13,7 +13,6 @@ import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
 import type { LaneState } from './lane.js'
-import type { Outcomes } from './outcomes.js'
 import type { Slot } from './slot.js'
 import { transition } from './transitions.js'
 
@@ -49,14 +48,12 @@ export function mayStartNext(lane: LaneState): boolean {
 
 export class Interruption {
   readonly #core: QueueCore
-  readonly #outcomes: Outcomes
   #takers: readonly LaneState[] = []
   #donors: readonly DonorLane[] = []
   #starts = 0
 
-  constructor(core: QueueCore, outcomes: Outcomes) {
+  constructor(core: QueueCore) {
     this.#core = core
-    this.#outcomes = outcomes
     this.reconfigured()
   }
 

@@ -8,7 +8,6 @@ import { type Bucket, newestFirst, oldestFirst, reordered, type Waiting } from '
 import type { Entry, EntryDetails, Traits } from './entry.js'
 import { Heap } from './heap.js'
 import { type Keys, type KeyUse, keyOf } from './keys.js'
-import type { AttemptPolicy } from './lane-config.js'
 import type { Run } from './run.js'
 
 /** The waiting commands of one key: newcomers in a list through their traits, returned ones in a heap by place. */

@@ -114,7 +114,7 @@ export class LanePolicies {
   refusal(cost: Cost | undefined): LaneError | undefined {
     const limit = this.#rate.largestFor(cost)
     if (limit === undefined) return undefined
-    const { unit = 'commands', largest } = limit
+    const { unit, largest } = limit
     return new LaneError(
       'CONFIG_INVALID',
       `Configuration error: submit cost must be at most ${largest} ${unit}, which is all that lane '${this.#lane.id}' ever grants at once`,

@@ -13,6 +13,8 @@ export class TokenBucket implements Limiter {
   #burst: number
   /** The level at the instant `#at`, less all that was taken since; below 0 when that is more than there was. */
   #level: number
+  /** What was rounded off `#level` so far, so that the next amount makes up for it (Kahan, CACM 8(1), 1965). */
+  #roundedOff = 0
   #at = Number.NEGATIVE_INFINITY
   #now = Number.NEGATIVE_INFINITY
 
@@ -37,7 +39,10 @@ export class TokenBucket implements Limiter {
 
   take(amount: number, now: number): void {
     this.#see(now)
-    this.#level -= amount
+    const due = amount + this.#roundedOff
+    const level = this.#level - due
+    this.#roundedOff = due - (this.#level - level)
+    this.#level = level
   }
 
   /** More is taken at once; less is given back, at most until the bucket is full. */
@@ -47,9 +52,7 @@ export class TokenBucket implements Limiter {
   }
 
   configure({ maxCommands, windowMs, burst }: RateLimitConfig, now: number): void {
-    const level = this.available(now)
-    this.#at = this.#now
-    this.#level = Math.min(level, burst)
+    this.#restart(Math.min(this.available(now), burst))
     this.#maxCommands = maxCommands
     this.#windowMs = windowMs
     this.#burst = burst
@@ -73,10 +76,13 @@ export class TokenBucket implements Limiter {
   /** What would have been refilled beyond the brim by now is lost. */
   #see(now: number): number {
     this.#now = Math.max(this.#now, now)
-    if (this.#reaches(this.#burst) <= this.#now) {
-      this.#at = this.#now
-      this.#level = this.#burst
-    }
+    if (this.#reaches(this.#burst) <= this.#now) this.#restart(this.#burst)
     return this.#now
+  }
+
+  #restart(level: number): void {
+    this.#at = this.#now
+    this.#level = level
+    this.#roundedOff = 0
   }
 }
