@@ -193,7 +193,9 @@ export class QueueCore {
 
   /** The commands that run in a lane. */
   runningIn(lane: LaneState): Entry[] {
-    return this.slots.flatMap(({ entry, zombie }) => (entry?.lane === lane && !zombie ? [entry] : []))
+    return this.slots.flatMap(({ entry, zombie, isYielded }) =>
+      entry?.lane === lane && !zombie && !isYielded ? [entry] : [],
+    )
   }
 
   /** The lane with this id, if there is one. */

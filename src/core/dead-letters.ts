@@ -121,6 +121,8 @@ export interface DeadLetterHost {
 export class DeadLetters {
   readonly #ring: DeadLetterQueue | undefined
   readonly #host: DeadLetterHost
+  /** Letters that are being submitted again. */
+  readonly #underWay = new Set<DeadLetter>()
 
   /** @internal */
   constructor(ring: DeadLetterQueue | undefined, host: DeadLetterHost) {
@@ -163,7 +165,7 @@ export class DeadLetters {
     if (typeof which !== 'string') return this.#redriveAll(which)
     const letter = this.#ring?.get(which)
     if (letter !== undefined) return this.#redrive(letter)
-    return this.#host.refused(new LaneError('NOT_FOUND', `No dead letter of a command with id ${show(which)}`))
+    return this.#noLetter(which)
   }
 
   /** Takes letters out without running them again: by id or by filter. Gives how many there were. */
@@ -182,8 +184,17 @@ export class DeadLetters {
     return this.#matching(filter).map((letter) => this.#redrive(letter))
   }
 
+  /** A listener that is told of the submit may ask for the same letter: it is gone from then on. */
   #redrive(letter: DeadLetter): CommandRun {
-    return this.#host.resubmit(letter, (this.#ring as DeadLetterQueue).redrivable(letter))
+    if (this.#underWay.has(letter)) return this.#noLetter(letter.commandId)
+    this.#underWay.add(letter)
+    const run = this.#host.resubmit(letter, (this.#ring as DeadLetterQueue).redrivable(letter))
+    this.#underWay.delete(letter)
+    return run
+  }
+
+  #noLetter(id: string): CommandRun {
+    return this.#host.refused(new LaneError('NOT_FOUND', `No dead letter of a command with id ${show(id)}`))
   }
 
   #matching(filter: DeadLetterFilter | undefined): DeadLetter[] {

@@ -75,12 +75,11 @@ export class LaneHandle {
 
   /** Limits, breaker and boost as the options now say. */
   #applyPolicies(before: LaneLimits): void {
-    const { limits, policies, backlog } = this.#lane
-    if (policies !== undefined) policies.configure(before, limits)
-    else if (LanePolicies.areNeeded(limits)) {
-      for (const entry of backlog.entries()) this.#core.policiesOf(entry.lane).waits(entry)
-      this.#core.policiesOf(this.#lane)
-    }
+    const { limits, policies } = this.#lane
+    if (policies !== undefined) return policies.configure(before, limits)
+    if (!LanePolicies.areNeeded(limits)) return
+    const made = this.#core.policiesOf(this.#lane)
+    if (limits.boost !== undefined) made.waitsAll()
   }
 
   /** Who is next in the lane as the options now say. */

@@ -9,6 +9,7 @@ import { type Ask, Breaker, type Cost, type Gate, RateGate, type Reason } from '
 import type { Alarm } from './alarms.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
+import { sameData } from './equal.js'
 import { LaneError } from './errors.js'
 import type { LaneState } from './lane.js'
 import type { LaneLimits } from './lane-config.js'
@@ -51,9 +52,11 @@ export class LanePolicies {
     if (limits.breaker === undefined || this.#breaker === undefined) this.#breaker = this.#newBreaker(limits)
     else this.#breaker.configure(limits.breaker)
     this.#gates = this.#allGates()
-    this.#urgency.dispose()
-    this.#urgency = this.#newUrgency(limits)
-    for (const entry of this.#lane.backlog.entries()) this.waits(entry)
+    if (!sameData({ ...before.boost }, { ...limits.boost })) {
+      this.#urgency.dispose()
+      this.#urgency = this.#newUrgency(limits)
+      this.waitsAll()
+    }
     this.askAgain()
   }
 
@@ -126,6 +129,11 @@ export class LanePolicies {
   reasons(entry: Entry): Reason[] {
     const now = this.#core.clock.now()
     return this.#gates.flatMap((gate) => gate.reason(askOf(entry), now) ?? [])
+  }
+
+  /** The boost is new: what waits is looked at. */
+  waitsAll(): void {
+    for (const entry of this.#lane.backlog.entries()) this.waits(entry)
   }
 
   /** A command waits: does it make its lane urgent? */
