@@ -4,7 +4,6 @@
  *
  * A command without options takes the short way: a run and a place in its lane's backlog, nothing else.
  */
-import { amountOf, type Cost } from '../policy/index.js'
 import {
   type AnyCommand,
   commandOf,
@@ -17,15 +16,17 @@ import {
 import { laneNotFound, type QueueCore } from './core.js'
 import { type Claim, Deduplication, markOwner } from './deduplication.js'
 import { DefinedCommand, type PayloadSchema, schemaFault, validate } from './definition.js'
-import { Entry, type OwnOptions } from './entry.js'
+import { Entry } from './entry.js'
 import { sameData } from './equal.js'
 import { errorText, isLaneError, LaneError, show } from './errors.js'
 import type { LaneState } from './lane.js'
 import { cancelledError, type Outcomes } from './outcomes.js'
+import { PayloadChecks, shuttingDown, unreadable } from './payload-checks.js'
 import { findRun } from './records.js'
 import { createRun, quietRejection, type Run, type RunMethods, rejectRun, type Settle } from './run.js'
 import { SignalWatch } from './signal-watch.js'
 import { type CheckedOptions, checkSubmitOptions, DEFAULT_PRIORITY, type SubmitOptions } from './submit-options.js'
+import { refuseCost, setTraits } from './traits.js'
 import { isFinal, transition } from './transitions.js'
 
 /** Where a command comes from, when not from outside. */
@@ -36,14 +37,12 @@ export type Origin = {
   readonly claim?: Claim
 }
 
-/** A submit whose payload is being checked by a schema that takes its time. */
-type Checking = { readonly parsed: ParsedCommand; readonly refuse: (error: LaneError) => void }
-
 export class Admission {
   readonly #core: QueueCore
   readonly #outcomes: Outcomes
   readonly #shared: RunMethods
-  readonly #checking = new Map<Run, Checking>()
+  /** Submits whose payload is still being checked. */
+  readonly checks: PayloadChecks
   readonly #signals = new SignalWatch()
   readonly #deduplication: Deduplication
 
@@ -51,6 +50,7 @@ export class Admission {
     this.#core = core
     this.#outcomes = outcomes
     this.#shared = shared
+    this.checks = new PayloadChecks(core, (run, settle, error) => this.#refused(run, settle, error))
     this.#deduplication = new Deduplication(core, outcomes, (run, reason) => void run.cancel(reason))
   }
 
@@ -89,28 +89,6 @@ export class Admission {
     const run = createRun(id ?? this.#core.newId(this.#core.nextSeq()), lane, type, 'pending', shared)
     this.#refused(run, run.inner as Settle, error)
     return run
-  }
-
-  /** The run of a submit whose payload is still being checked. */
-  findChecking(id: string): Run | undefined {
-    return [...this.#checking.keys()].find((run) => run.id === id)
-  }
-
-  /** Cancels a submit whose payload is still being checked; false when it is none. */
-  cancelChecking(run: Run, reason: unknown): boolean {
-    const checking = this.#checking.get(run)
-    checking?.refuse(cancelledError(reason))
-    return checking !== undefined
-  }
-
-  /** Refuses every submit whose payload is still being checked: the queue closes. */
-  refuseChecking(): void {
-    for (const { refuse } of [...this.#checking.values()]) refuse(cancelledError('the queue was closed'))
-  }
-
-  /** Ids of the submits whose payload is still being checked. */
-  checkingIds(): string[] {
-    return [...this.#checking.keys()].map((run) => run.id)
   }
 
   #submitWith(
@@ -172,7 +150,7 @@ export class Admission {
       throw schemaError(what, error)
     })
     const claim = origin?.claim
-    this.#admitLater(run, parsed, checkedLater, (body) => void admit(body, run))
+    this.checks.add(run, parsed, checkedLater, (body) => void admit(body, run))
     if (claim === undefined) return run
     // Its duplicates meet it from now on, although it may still be refused.
     run.accepted.catch(() => this.#deduplication.refused(claim, run))
@@ -188,10 +166,10 @@ export class Admission {
 
   /** The run that has this id already. `CONFLICT` when it is another command's. */
   #knownRun(id: string, parsed: ParsedCommand): Run | undefined {
-    const run = findRun(this.#core, id) ?? this.findChecking(id)
+    const run = findRun(this.#core, id) ?? this.checks.find(id)
     if (run === undefined) return undefined
     const entry = this.#core.entryOf(run)
-    const body = entry?.details?.given ?? entry?.body ?? this.#checking.get(run)?.parsed.body
+    const body = entry?.details?.given ?? entry?.body ?? this.checks.bodyOf(run)
     if (run.commandType !== parsed.type || !sameBody(parsed, body)) {
       throw new LaneError('CONFLICT', `The id '${id}' belongs to another command`, { fields: { id } })
     }
@@ -252,47 +230,6 @@ export class Admission {
     if (core.events.hasSubscribers) this.#announce(run)
     core.backlogGrew(lane)
     return run
-  }
-
-  /** The schema takes its time: the run is there at once, the command is accepted when its payload is. */
-  #admitLater(run: Run, parsed: ParsedCommand, valid: Promise<unknown>, admit: (body: unknown) => void): void {
-    const core = this.#core
-    const settle = run.inner as Settle
-    let isOpen = true
-    const end = (): void => {
-      isOpen = false
-      this.#checking.delete(run)
-      core.unsettled--
-      core.askForPass()
-    }
-    core.unsettled++
-    run.accepted = new Promise<void>((resolve, reject) => {
-      const fail = (error: LaneError): void => {
-        this.#refused(run, settle, error)
-        reject(error)
-      }
-      const refuse = (error: LaneError): void => {
-        if (!isOpen) return
-        end()
-        fail(error)
-      }
-      const accept = (body: unknown): void => {
-        if (!isOpen) return
-        end()
-        try {
-          if (core.isShuttingDown) throw shuttingDown()
-          admit(body)
-          resolve()
-        } catch (error) {
-          fail(isLaneError(error) ? error : unreadable(error))
-        }
-      }
-      this.#checking.set(run, { parsed, refuse })
-      valid.then(accept, refuse)
-    })
-    run.accepted.catch(() => {
-      // whoever waits for the run hears of it
-    })
   }
 
   /** Ends the run of a submit that was not accepted. */
@@ -366,45 +303,16 @@ function readPlain(command: unknown): boolean {
   }
 }
 
-/** What is not an error of ours came from the command's own accessors. */
-const unreadable = (cause: unknown): LaneError =>
-  new LaneError('PAYLOAD_INVALID', `The command could not be read: ${errorText(cause)}`, { cause })
-
 /** Only a definition has defaults; other options are checked as they came. */
 const withDefaults = (options: SubmitOptions | undefined, defaults: SubmitOptions | undefined): SubmitOptions =>
   defaults === undefined ? (options ?? {}) : { ...defaults, ...options }
 
 const schemaError = (what: string, error: unknown): LaneError => (isLaneError(error) ? error : schemaFault(what, error))
 
-const shuttingDown = (): LaneError =>
-  new LaneError('SHUTTING_DOWN', 'Queue is shutting down, not accepting new commands')
-
 const policyOf = ({ limits }: LaneState, { timeoutMs, retry }: CheckedOptions): LaneState['limits']['attempt'] =>
   timeoutMs === undefined && retry === undefined
     ? limits.attempt
     : { ...limits.attempt, timeoutMs: timeoutMs ?? limits.attempt.timeoutMs, retry: retry ?? limits.attempt.retry }
-
-/** Refuses a command that its lane's limits could never let start. */
-function refuseCost({ policies }: LaneState, { own }: CheckedOptions): void {
-  const refusal = policies?.refusal(own.cost)
-  if (refusal !== undefined) throw refusal
-}
-
-function setTraits(entry: Entry, { key, weight, cost, deadlineMs }: OwnOptions): void {
-  const { traits } = entry
-  traits.key = key
-  traits.weight = weight ?? 1
-  traits.cost = cost
-  traits.deadlineMs = deadlineMs
-  traits.share = shareOf(entry.lane, cost)
-}
-
-/** How much of its key's turn a command uses up: its cost, in the lane's first unit where it says several. */
-function shareOf({ limits }: LaneState, cost: Cost | undefined): number {
-  const unit = limits.rateLimits.find((limit) => limit.unit !== undefined)?.unit
-  const share = typeof cost === 'object' && unit === undefined ? 1 : amountOf(unit ?? 'cost', cost)
-  return share > 0 ? share : 1
-}
 
 /** Whether a second submit of an id means the same command as the first. */
 function sameBody({ type, body }: ParsedCommand, known: unknown): boolean {

@@ -113,8 +113,7 @@ export class Attempts implements SlotOwner, BodyStopper {
     if (taker !== undefined) this.#noteUsed(slot, entry)
     this.#free(slot, entry)
     if (isLate) this.#outcomes.bodyGone(entry)
-    else if (taker !== undefined) this.#outcomes.preempted(entry, taker)
-    else this.#outcomes.threw(entry, error)
+    else if (taker === undefined) this.#outcomes.threw(entry, error) else this.#outcomes.preempted(entry, taker)
   }
 
   /** The command has its outcome, or its retry waits; its body holds the slot until it ends. */

@@ -15,7 +15,7 @@ import { Heap } from './heap.js'
 import { KeyedBucket } from './keyed-bucket.js'
 import { Keys } from './keys.js'
 import type { LaneState } from './lane.js'
-import type { AttemptPolicy, KeyRules } from './lane-config.js'
+import type { AttemptPolicy, KeyRules } from './lane-limits.js'
 import type { Run } from './run.js'
 
 const byPriority = (a: Bucket, b: Bucket): boolean => a.priority < b.priority

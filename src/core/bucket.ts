@@ -9,7 +9,7 @@ import { Chunk, FIRST_CHUNK, firstIndex, LARGEST_CHUNK, lastIndex } from './chun
 import { Entry, type EntryDetails } from './entry.js'
 import { Heap } from './heap.js'
 import type { LaneState } from './lane.js'
-import type { AttemptPolicy } from './lane-config.js'
+import type { AttemptPolicy } from './lane-limits.js'
 import type { Run } from './run.js'
 
 /** What is known of a command that waits. */

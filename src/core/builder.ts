@@ -2,13 +2,8 @@
 
 import { DeadLetterQueue } from './dead-letters.js'
 import type { EventEmitter } from './event-stream.js'
-import {
-  type BuiltInLaneId,
-  changedOptions,
-  defaultLanes,
-  type LaneDefinition,
-  type LaneOptions,
-} from './lane-config.js'
+import { type BuiltInLaneId, defaultLanes } from './lane-config.js'
+import { changedOptions, type LaneDefinition, type LaneOptions } from './lane-options.js'
 import { QueueManager } from './manager.js'
 
 /** Builds a queue fluently: `await new QueueManagerBuilder().withDefaultLanes().withDlq(100).build()`. */

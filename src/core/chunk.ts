@@ -1,5 +1,5 @@
 /** A stretch of arrivals in one priority of a lane: two cells per waiting command, and what many of them share. */
-import type { AttemptPolicy } from './lane-config.js'
+import type { AttemptPolicy } from './lane-limits.js'
 import type { Run } from './run.js'
 
 /**

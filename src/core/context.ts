@@ -148,18 +148,18 @@ export class Context implements CommandContext {
 
   get restored(): unknown {
     const text = this.#entry.details?.traits?.checkpoint
-    return text === undefined ? undefined : JSON.parse(text)
+    return text === undefined ? undefined : (JSON.parse(text) as unknown)
   }
 
   get checkpoint(): (state: unknown) => Promise<void> {
     return (state) => {
+      if (!isLive(this, this.#entry)) return quietRejection(this.#abortReason ?? ended())
       try {
-        if (!isLive(this, this.#entry)) throw this.#abortReason ?? ended()
         this.#host.checkpoint(this.#entry, state)
-        return this.#abortReason === undefined ? Promise.resolve() : quietRejection(this.#abortReason)
       } catch (error) {
         return quietRejection(error)
       }
+      return this.#abortReason === undefined ? Promise.resolve() : quietRejection(this.#abortReason)
     }
   }
 

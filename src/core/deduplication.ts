@@ -50,7 +50,7 @@ export class Deduplication {
       if (earlier !== undefined) this.#cancel(earlier, `replaced by ${run.id}`)
     } else if (replaces === undefined) this.#table.claim(id, run, expiresAt)
     else {
-      this.#table.replace(id, run)
+      void this.#table.replace(id, run)
       this.#announce(replaces)
       this.#cancel(replaces, `replaced by ${run.id}`)
     }
@@ -58,7 +58,7 @@ export class Deduplication {
 
   /** A run that owned the id was refused after all. */
   refused({ dedupe }: Claim, run: Run): void {
-    this.#table.settled(dedupe.id, run, this.#core.clock.now())
+    void this.#table.settled(dedupe.id, run, this.#core.clock.now())
   }
 
   #announce(owner: Run): void {

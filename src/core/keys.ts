@@ -5,7 +5,7 @@
 import type { Bucket } from './bucket.js'
 import type { Entry } from './entry.js'
 import type { KeyedBucket, KeyLine } from './keyed-bucket.js'
-import type { KeyRules } from './lane-config.js'
+import type { KeyRules } from './lane-limits.js'
 
 /** One key in use. */
 export class KeyUse {

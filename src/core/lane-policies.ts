@@ -9,10 +9,9 @@ import { type Ask, Breaker, type Cost, type Gate, RateGate, type Reason } from '
 import type { Alarm } from './alarms.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
-import { sameData } from './equal.js'
 import { LaneError } from './errors.js'
 import type { LaneState } from './lane.js'
-import type { LaneLimits } from './lane-config.js'
+import type { LaneLimits } from './lane-limits.js'
 import { Urgency } from './urgency.js'
 
 export class LanePolicies {
@@ -52,7 +51,7 @@ export class LanePolicies {
     if (limits.breaker === undefined || this.#breaker === undefined) this.#breaker = this.#newBreaker(limits)
     else this.#breaker.configure(limits.breaker)
     this.#gates = this.#allGates()
-    if (!sameData({ ...before.boost }, { ...limits.boost })) {
+    if (JSON.stringify(before.boost) !== JSON.stringify(limits.boost)) {
       this.#urgency.dispose()
       this.#urgency = this.#newUrgency(limits)
       this.waitsAll()

@@ -1,7 +1,8 @@
 /** One lane at run time: its limits, its backlog and its counts. Who starts next is the scheduler's business. */
 import { Backlog } from './backlog.js'
 import type { Entry } from './entry.js'
-import { type LaneLimits, type LaneOptions, laneLimits } from './lane-config.js'
+import { type LaneLimits, laneLimits } from './lane-limits.js'
+import type { LaneOptions } from './lane-options.js'
 import type { LanePolicies } from './lane-policies.js'
 import type { Slot } from './slot.js'
 

@@ -78,7 +78,7 @@ export class Lifecycle {
     const reason = 'the queue was closed'
     this.shutdown()
     core.stopped = true
-    this.#admission.refuseChecking()
+    this.#admission.checks.refuseAll()
     for (const lane of core.lanes.values()) this.#outcomes.cancelWaiting(lane, reason)
     core.askForPass()
     if (!(await this.#becomesQuiet(timeoutMs, undefined))) {
@@ -138,7 +138,7 @@ export class Lifecycle {
   }
 
   #unsettledIds(): string[] {
-    const ids = this.#admission.checkingIds()
+    const ids = this.#admission.checks.ids()
     for (const lane of this.#core.lanes.values()) {
       for (const { run } of this.#core.runningIn(lane)) ids.push(run.id)
       for (const { run } of lane.delayed) ids.push(run.id)

@@ -21,16 +21,18 @@ import {
   type SubscribeOptions,
 } from './event-stream.js'
 import { type Explanation, explain } from './explain.js'
-import { Interruption, mayStartNext } from './interruption.js'
+import { Interruption } from './interruption.js'
 import { LaneState } from './lane.js'
-import { type LaneDefinition, lanePriority } from './lane-config.js'
 import { LaneHandle } from './lane-handle.js'
+import { lanePriority } from './lane-limits.js'
+import type { LaneDefinition } from './lane-options.js'
 import { LanePolicies } from './lane-policies.js'
 import { Lending } from './lending.js'
 import { Lifecycle } from './lifecycle.js'
 import { checkInteger, checkLimit, checkObject, checkText, refuseUnknown } from './options.js'
 import { type Outcome, outcomeOf } from './outcome.js'
 import { Outcomes } from './outcomes.js'
+import { runPass } from './pass.js'
 import { PROGRESS_CAPACITY, ProgressReader } from './progress.js'
 import { type Random, systemRandom } from './random.js'
 import { type CommandRecord, findRecord, findRun, type ListOptions, type ListPage, listRecords } from './records.js'
@@ -120,12 +122,8 @@ export class QueueManager<L extends string = string> {
         return run as CommandRun
       },
     })
-    core.onPass = () => {
-      startAll(core, attempts, outcomes)
-      // It takes nothing from anybody, and whoever has a slot of its own goes before.
-      lending.serve((entry, loan) => attempts.start(entry, loan))
-      interruption.askForSlots()
-    }
+    const parts = { core, attempts, outcomes, lending, interruption }
+    core.onPass = () => runPass(parts)
   }
 
   /**
@@ -200,7 +198,7 @@ export class QueueManager<L extends string = string> {
 
   /** Cancels a command by its id; false when there is none or it has its outcome. */
   cancel(commandId: string, reason?: unknown): boolean {
-    const run = findRun(this.#core, commandId) ?? this.#admission.findChecking(commandId)
+    const run = findRun(this.#core, commandId) ?? this.#admission.checks.find(commandId)
     return run?.cancel(reason) ?? false
   }
 
@@ -261,7 +259,7 @@ export class QueueManager<L extends string = string> {
     const cancel = (run: Run, reason: unknown): boolean => {
       if (isFinal(run.state)) return false
       const entry = core.entryOf(run)
-      return entry === undefined ? this.#admission.cancelChecking(run, reason) : this.#outcomes.cancel(entry, reason)
+      return entry === undefined ? this.#admission.checks.cancel(run, reason) : this.#outcomes.cancel(entry, reason)
     }
     return {
       accepted: Promise.resolve(),
@@ -331,28 +329,6 @@ function deadLetterQueue(option: QueueOptions['deadLetters']): DeadLetterQueue |
   if (option === true) return new DeadLetterQueue(1000)
   checkInteger('deadLetters', option, 0)
   return new DeadLetterQueue(option)
-}
-
-/** Starts everything that has room, best first. */
-function startAll(core: QueueCore, attempts: Attempts, outcomes: Outcomes): void {
-  const { scheduler } = core
-  for (let lane = scheduler.next(); lane !== undefined; lane = scheduler.next()) {
-    if (lane.policies !== undefined && !mayStartNext(lane)) {
-      failIfNeverGranted(lane, outcomes)
-      continue
-    }
-    attempts.startOrGoOn(lane.backlog.take() as Entry)
-    core.backlogShrank(lane)
-  }
-}
-
-/** A lane that is shut because its limits were lowered below what its next command costs would stay shut for ever. */
-function failIfNeverGranted(lane: LaneState, outcomes: Outcomes): void {
-  const { backlog, policies } = lane
-  const refusal = policies?.refusal(backlog.nextCost())
-  if (refusal === undefined) return
-  outcomes.cannotRun(backlog.take() as Entry, refusal)
-  policies?.askAgain()
 }
 
 /** A handler whose results are checked; outcomes pass. */

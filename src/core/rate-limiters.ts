@@ -5,11 +5,9 @@
 import {
   COMMANDS,
   isUnlimited,
-  type Limiter,
   RateLimitConfig,
   type RateLimitFields,
   SlidingWindow,
-  slackOf,
   TokenBucket,
 } from '../policy/index.js'
 import { type Clock, systemClock, type Timer } from './clock.js'
@@ -55,8 +53,10 @@ export class TokenBucketLimiter {
 
   /** Tokens in the bucket: whole ones where commands are counted, else with their fraction. */
   get availableTokens(): number {
-    const available = this.#bucket.available(this.#line.now())
-    return countsCommands(this.#limit) ? Math.floor(available + slackOf(this.capacity)) : Math.max(0, available)
+    const available = Math.max(0, this.#bucket.available(this.#line.now()))
+    const { unit = COMMANDS } = this.#limit
+    // a token that is not there for a rounding alone counts as one
+    return unit === COMMANDS ? Math.floor(available * (1 + 1e-9)) : available
   }
 
   /** Tokens in a full bucket: the config's `burst`. */
@@ -146,13 +146,17 @@ type Waiter = { readonly amount: number; readonly since: number; readonly serve:
 /** Those who wait for one limiter. */
 class Line {
   readonly #isUnlimited: boolean
-  readonly #limiter: Limiter
+  readonly #limiter: TokenBucket | SlidingWindow
   readonly #clock: Clock
   readonly #signals = new SignalWatch()
   readonly #waiters = new Set<Waiter>()
   #timer: Timer | undefined
 
-  constructor(limit: RateLimitConfig, limiter: Limiter, { clock = systemClock }: RateLimiterOptions) {
+  constructor(
+    limit: RateLimitConfig,
+    limiter: TokenBucket | SlidingWindow,
+    { clock = systemClock }: RateLimiterOptions,
+  ) {
     this.#isUnlimited = isUnlimited(limit)
     this.#limiter = limiter
     this.#clock = clock
@@ -211,9 +215,9 @@ class Line {
   }
 
   #check(amount: unknown): void {
-    const { largest } = this.#limiter
-    if (typeof amount === 'number' && amount > 0 && amount <= largest + slackOf(largest)) return
-    throw configInvalid('acquire amount', `a number above 0, at most ${largest}`, amount)
+    const isAmount = typeof amount === 'number' && amount > 0
+    if (isAmount && this.#limiter.readyAt(amount, this.now()) < Number.POSITIVE_INFINITY) return
+    throw configInvalid('RateLimiter amount', `a number above 0, at most ${this.#limiter.largest}`, amount)
   }
 }
 
@@ -223,5 +227,3 @@ function limitOf(config: RateLimitFields, algorithm: 'token-bucket' | 'sliding-w
   if (limit.group === undefined) return limit
   throw configInvalid('RateLimiter group', 'left out: share the limiter itself', limit.group)
 }
-
-const countsCommands = ({ unit = COMMANDS }: RateLimitConfig): boolean => unit === COMMANDS

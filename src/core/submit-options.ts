@@ -9,7 +9,7 @@ import {
 import { type Clock, instantMs } from './clock.js'
 import type { OwnOptions } from './entry.js'
 import { configInvalid } from './errors.js'
-import { retryPolicy } from './lane-config.js'
+import { retryPolicy } from './lane-limits.js'
 import { checkBoolean, checkInteger, checkMs, checkObject, checkText, refuseUnknown } from './options.js'
 
 /** Options of one submit; all of them may be left out. */

@@ -9,9 +9,6 @@ import type { RateLimitConfig } from './rate-limit.js'
 /** What was granted at one instant. */
 type Grant = { readonly at: number; amount: number }
 
-/** How far the instant of a grant, as its taker knows it, may be from ours: the time between two looks at the clock. */
-const SAME_INSTANT_MS = 1
-
 /** Records that were forgotten stay in the array until there are this many of them, and until they are half of it. */
 const FORGOTTEN = 64
 
@@ -64,13 +61,16 @@ export class SlidingWindow implements Limiter {
     this.#sum += amount
   }
 
-  /** More is taken at once, as a grant of this instant; less lowers the grant of that instant while it counts. */
+  /**
+   * More is taken at once, as a grant of this instant; less lowers the grant of that instant while it counts. The taker
+   * may have looked at the clock a little earlier than `take` did: the nearest grant is its own, or one that ends sooner.
+   */
   settle(difference: number, takenAt: number, now: number): void {
     if (difference >= 0) return this.take(difference, now)
     if (this.#expiry(takenAt) <= this.#see(now)) return
     const index = this.#nearest(takenAt)
     const grant = this.#grants[index]
-    if (grant === undefined || Math.abs(grant.at - takenAt) > SAME_INSTANT_MS) return
+    if (grant === undefined) return
     const less = Math.min(-difference, grant.amount)
     grant.amount -= less
     this.#sum -= less

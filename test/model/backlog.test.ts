@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import type { Backlog } from '../../src/core/backlog.js'
 import { Entry } from '../../src/core/entry.js'
 import { LaneState } from '../../src/core/lane.js'
-import type { AttemptPolicy } from '../../src/core/lane-config.js'
+import type { AttemptPolicy } from '../../src/core/lane-limits.js'
 import { createRun, type Run, type RunMethods } from '../../src/core/run.js'
 
 /** `seq` is the order of arrival over all priorities. */

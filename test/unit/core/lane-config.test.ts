@@ -1,6 +1,6 @@
 import { defaultLanes, LANE_IDS, LaneConfig, PRIORITIES, RetryPolicy } from '@a3s-lab/lane'
 import { expect, test } from 'vitest'
-import { laneLimits } from '../../../src/core/lane-config.js'
+import { laneLimits } from '../../../src/core/lane-limits.js'
 
 test('the built-in lanes have the ids, priorities and maxima of the reference', () => {
   expect(LANE_IDS).toEqual({

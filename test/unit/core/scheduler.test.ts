@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { LaneState } from '../../../src/core/lane.js'
-import type { LaneOptions } from '../../../src/core/lane-config.js'
+import type { LaneOptions } from '../../../src/core/lane-options.js'
 import { createRun } from '../../../src/core/run.js'
 import { Scheduler } from '../../../src/core/scheduler.js'
 

@@ -1,0 +1,45 @@
+/** One pass: everything that may start is started, best first. */
+import type { Attempts } from './attempts.js'
+import type { QueueCore } from './core.js'
+import type { Entry } from './entry.js'
+import { type Interruption, mayStartNext } from './interruption.js'
+import type { LaneState } from './lane.js'
+import type { Lending } from './lending.js'
+import type { Outcomes } from './outcomes.js'
+
+/** The parts of a queue that a pass needs. */
+export type PassParts = {
+  readonly core: QueueCore
+  readonly attempts: Attempts
+  readonly outcomes: Outcomes
+  readonly lending: Lending
+  readonly interruption: Interruption
+}
+
+export function runPass({ core, attempts, outcomes, lending, interruption }: PassParts): void {
+  startAll(core, attempts, outcomes)
+  // It takes nothing from anybody, and whoever has a slot of its own goes before.
+  lending.serve((entry, loan) => attempts.start(entry, loan))
+  interruption.askForSlots()
+}
+
+function startAll(core: QueueCore, attempts: Attempts, outcomes: Outcomes): void {
+  const { scheduler } = core
+  for (let lane = scheduler.next(); lane !== undefined; lane = scheduler.next()) {
+    if (lane.policies !== undefined && !mayStartNext(lane)) {
+      failIfNeverGranted(lane, outcomes)
+      continue
+    }
+    attempts.startOrGoOn(lane.backlog.take() as Entry)
+    core.backlogShrank(lane)
+  }
+}
+
+/** A lane that is shut because its limits were lowered below what its next command costs would stay shut for ever. */
+function failIfNeverGranted(lane: LaneState, outcomes: Outcomes): void {
+  const { backlog, policies } = lane
+  const refusal = policies?.refusal(backlog.nextCost())
+  if (refusal === undefined) return
+  outcomes.cannotRun(backlog.take() as Entry, refusal)
+  policies?.askAgain()
+}
