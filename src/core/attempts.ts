@@ -113,7 +113,8 @@ export class Attempts implements SlotOwner, BodyStopper {
     if (taker !== undefined) this.#noteUsed(slot, entry)
     this.#free(slot, entry)
     if (isLate) this.#outcomes.bodyGone(entry)
-    else if (taker === undefined) this.#outcomes.threw(entry, error) else this.#outcomes.preempted(entry, taker)
+    else if (taker === undefined) this.#outcomes.threw(entry, error)
+    else this.#outcomes.preempted(entry, taker)
   }
 
   /** The command has its outcome, or its retry waits; its body holds the slot until it ends. */
@@ -124,6 +125,7 @@ export class Attempts implements SlotOwner, BodyStopper {
     this.#endAttempt(slot, lane)
     slot.isPlain = false
     slot.zombie = true
+    this.#interruption.ended(slot, lane)
     lane.zombies.add(slot)
     const graceMs = policy.zombieGraceMs
     slot.grace = core.alarms.set(core.clock.now() + graceMs, () => this.#abandon(slot, graceMs))
@@ -273,6 +275,7 @@ export class Attempts implements SlotOwner, BodyStopper {
     this.#interruption.freeKey(entry)
     if (slot.taker !== undefined) this.#interruption.gaveUp(slot, lane)
     slot.since = undefined
+    slot.startNumber = 0
     slot.waiting = 0
     slot.onReturned.length = 0
     slot.isPlain = true

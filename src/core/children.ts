@@ -94,6 +94,8 @@ export class Children implements ContextHost {
     } finally {
       if (parent.context === context) {
         slot.waiting--
+        // Its own again, the slot may be asked for.
+        this.#core.askForPass()
         await placesReturned(slot)
       }
     }

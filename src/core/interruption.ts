@@ -66,18 +66,19 @@ export class Interruption {
     for (const lane of lanes) this.#relist(lane)
   }
 
-  /** A body holds a slot from now on: it may be asked for it. */
+  /** A body holds a slot from now on: it may be asked for it. To go on after `ctx.yield` is no new start. */
   started(slot: Slot, lane: LaneState): void {
     if (!lane.limits.preemptible) return
     slot.isPlain = false
-    slot.startNumber = ++this.#starts
-    this.#link(slot, lane)
+    slot.isListed = true
+    if (slot.startNumber === 0) slot.startNumber = ++this.#starts
+    link(slot, lane)
   }
 
   /** A body holds its slot no more, or has been asked for it. */
   ended(slot: Slot, lane: LaneState): void {
-    if (slot.startNumber === 0) return
-    slot.startNumber = 0
+    if (!slot.isListed) return
+    slot.isListed = false
     if (slot.newer === undefined) lane.newest = slot.older
     else slot.newer.older = slot.older
     if (slot.older !== undefined) slot.older.newer = slot.newer
@@ -237,11 +238,19 @@ export class Interruption {
       else this.started(slot, lane)
     }
   }
+}
 
-  #link(slot: Slot, lane: LaneState): void {
-    slot.older = lane.newest
-    slot.newer = undefined
-    if (lane.newest !== undefined) lane.newest.newer = slot
-    lane.newest = slot
+/** Puts a slot into its lane's list, in order of the starts: nearly always at the end. */
+function link(slot: Slot, lane: LaneState): void {
+  let older = lane.newest
+  let newer: Slot | undefined
+  while (older !== undefined && older.startNumber > slot.startNumber) {
+    newer = older
+    older = older.older
   }
+  slot.older = older
+  slot.newer = newer
+  if (older !== undefined) older.newer = slot
+  if (newer === undefined) lane.newest = slot
+  else newer.older = slot
 }

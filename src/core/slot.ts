@@ -29,8 +29,10 @@ export class Slot {
   timeout: Alarm | undefined
   /** Since when the body holds it, where that is later than its start. */
   since: number | undefined
-  /** The order of its start among the bodies that may be preempted; 0 for one that may not, or not any more. */
+  /** The order of its start among the bodies that may be preempted; 0 for one that may not. */
   startNumber = 0
+  /** Whether it stands in the list of those that may be asked for their slot, and its neighbours there. */
+  isListed = false
   older: Slot | undefined
   newer: Slot | undefined
   /** The lane that its body was asked to give it up for, and whether that counts on it. */

@@ -49,6 +49,20 @@ const lines: Readonly<Record<string, readonly string[]>> = {
     'still there: queue.command.completed',
     'last: queue.shutdown.complete',
   ],
+  preemption: [
+    "attempt 1 begins with 0 words: ''",
+    'the queue went up the hill to fetch a slot of water then control came and took it for a while',
+    'yes  preempted and resumed three times, never retried',
+    'yes  one attempt, number 1',
+    'yes  nothing lost, nothing generated twice',
+    'yes  no urgent command waited for its end',
+  ],
+  fairness: [
+    'of the first 350 starts: gold (weight 4) 200, silver (2) 100, bronze (1) 50',
+    'yes  without turns every small tenant waits for all 1,000',
+    'yes  with turns none waits for more than 100 starts',
+    'yes  weights 4, 2 and 1 get 200, 100 and 50',
+  ],
   testing: [
     'an hour later: queue.command.submitted queue.command.started queue.command.retry queue.command.started queue.command.completed',
     'timed out after 30 virtual seconds',

@@ -174,6 +174,7 @@ describe('when a provider asks for a pause,', () => {
       new Lane([perSecond(5)], 2, groups),
     ]
     first.gate.closeUntil(500)
+    second.gate.closeUntil(300)
     expect([first, second, other].map((lane) => lane.readyAt(undefined, 0) > 0)).toEqual([true, true, false])
     expect(first.reason(undefined, 0)).toEqual({
       code: 'closed_by_provider',
@@ -345,6 +346,9 @@ describe('lanes of a group', () => {
     better.gate.withdraw()
     better.gate.withdraw()
     expect([better.woken, worse.woken, worse.start(1, 0)]).toEqual([0, 1, true])
+    better.readyAt(8, 0)
+    better.gate.withdraw()
+    expect(worse.woken).toBe(1)
   })
 
   test('a claim that moves to an earlier instant wakes those who were told a later one', () => {

@@ -76,6 +76,16 @@ test('a grant of the instant that was last asked for is waited for as well', () 
   expect(one.readyAt(2, 1000)).toBe(1000)
 })
 
+test('what is added to a grant that is waited for is counted when less is needed', () => {
+  const one = slidingWindow(2, 1000)
+  one.take(1, 0)
+  one.take(1, 100)
+  expect(one.readyAt(2, 100)).toBe(1100)
+  one.take(5, 100)
+  one.configure(limit(10, 1000), 100)
+  expect(one.readyAt(4, 100)).toBe(1000)
+})
+
 describe('when the cost of a grant is known,', () => {
   test('more is a debt at once: nothing starts before it has left the window', () => {
     const one = slidingWindow(10, 1000)
