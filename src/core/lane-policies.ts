@@ -21,7 +21,9 @@ export class LanePolicies {
   #breaker: Breaker | undefined
   #urgency: Urgency
   #gates: readonly Gate[]
+  /** When the lane is asked again, and when commands that do not wait for its turn are. */
   #alarm: Alarm | undefined
+  #asideAlarm: Alarm | undefined
 
   constructor(core: QueueCore, lane: LaneState) {
     this.#core = core
@@ -32,7 +34,10 @@ export class LanePolicies {
       member: {
         order: () => 2 * lane.effectivePriority + (lane.limits.protected ? 0 : 1),
         isWaiting: () => lane.backlog.hasNext && lane.hasRoom && !lane.paused,
-        wake: () => this.askAgain(),
+        wake: () => {
+          this.askAgain()
+          core.askForPass()
+        },
       },
     })
     this.#breaker = this.#newBreaker(lane.limits)
@@ -59,19 +64,44 @@ export class LanePolicies {
     this.askAgain()
   }
 
-  /** Whether a command of this cost may start now. When not, the lane is shut until it may. */
+  /** Whether the lane's next command, of this cost, may start now. When not, the lane is shut until it may. */
   mayStart(cost: Cost | undefined): boolean {
     const core = this.#core
-    const lane = this.#lane
-    const ask = { cost }
-    const now = core.clock.now()
-    let at = now
-    for (const gate of this.#gates) at = Math.max(at, gate.readyAt(ask, now))
-    if (at <= now) return true
-    lane.shut = true
-    core.scheduler.update(lane)
+    const at = this.#readyAt(cost)
+    if (at === undefined) return true
+    this.#lane.shut = true
+    core.scheduler.update(this.#lane)
     if (at < Number.POSITIVE_INFINITY) this.#alarm = core.alarms.set(at, () => this.askAgain())
     return false
+  }
+
+  /** The same for a command that does not wait for its lane's turn: nobody else is kept back by it. */
+  mayStartAside(cost: Cost | undefined): boolean {
+    const { alarms } = this.#core
+    const at = this.#readyAt(cost)
+    if (at === undefined) return true
+    if (at >= (this.#asideAlarm?.at ?? Number.POSITIVE_INFINITY)) return false
+    alarms.clear(this.#asideAlarm)
+    this.#asideAlarm = alarms.set(at, () => {
+      this.#asideAlarm = undefined
+      this.#core.askForPass()
+    })
+    return false
+  }
+
+  /** Nobody waits aside any more. */
+  forgetAside(): void {
+    this.#core.alarms.clear(this.#asideAlarm)
+    this.#asideAlarm = undefined
+  }
+
+  /** When a command of this cost may start; undefined when it may now. */
+  #readyAt(cost: Cost | undefined): number | undefined {
+    const ask = { cost }
+    const now = this.#core.clock.now()
+    let at = now
+    for (const gate of this.#gates) at = Math.max(at, gate.readyAt(ask, now))
+    return at > now ? at : undefined
   }
 
   /** Something changed: whether the lane may start is asked again in the next pass. */

@@ -9,8 +9,10 @@
  */
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
+import type { LaneError } from './errors.js'
 import { keyOf } from './keys.js'
 import type { LaneState } from './lane.js'
+import type { LanePolicies } from './lane-policies.js'
 import type { Slot } from './slot.js'
 import { isFinal } from './transitions.js'
 
@@ -25,10 +27,15 @@ export type Loan = {
 /** Starts a waiting command with borrowed places. */
 type StartWith = (entry: Entry, loan: Loan) => void
 
+/** Fails a command that its lane's limits can never let start. */
+type Refuse = (entry: Entry, error: LaneError) => void
+
 export class Lending {
   readonly #core: QueueCore
   /** Commands of `ctx.run` that have no outcome yet, and who waits for each. */
   readonly #waiters = new Map<Entry, Entry>()
+  /** Lanes whose limits have told a child to wait. */
+  readonly #asked = new Set<LanePolicies>()
 
   constructor(core: QueueCore) {
     this.#core = core
@@ -40,17 +47,23 @@ export class Lending {
   }
 
   /** Starts the children that wait and can use the places of waiting ancestors. */
-  serve(startWith: StartWith): void {
+  serve(startWith: StartWith, refuse: Refuse): void {
     for (const entry of this.#waiters.keys()) {
       const { run, lane } = entry
       if (isFinal(run.state)) this.#waiters.delete(entry)
-      if (run.state !== 'pending' || lane.paused || lane.shut) continue
+      if (run.state !== 'pending' || lane.paused) continue
       const loan = this.#loanFor(entry)
-      if (loan === undefined || lane.policies?.mayStart(entry.details?.traits?.cost) === false) continue
+      if (loan === undefined) continue
+      const refusal = lane.policies === undefined ? undefined : this.#ask(lane.policies, entry)
+      if (refusal === 'later') continue
       if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, this.#core.seqOfEntry(entry))
-      startWith(entry, loan)
+      if (refusal === undefined) startWith(entry, loan)
+      else refuse(entry, refusal)
       this.#core.backlogShrank(lane)
     }
+    if (this.#waiters.size > 0 || this.#asked.size === 0) return
+    for (const policies of this.#asked) policies.forgetAside()
+    this.#asked.clear()
   }
 
   /** Takes the places of a loan, free ones where it has none. */
@@ -86,6 +99,14 @@ export class Lending {
     slot.capTo = undefined
     tellReturned(laneFrom)
     if (capFrom !== laneFrom) tellReturned(capFrom)
+  }
+
+  /** Whether the lane's limits let a child start: undefined when they do, an error when they never will. */
+  #ask(policies: LanePolicies, { details }: Entry): LaneError | 'later' | undefined {
+    const cost = details?.traits?.cost
+    if (policies.mayStartAside(cost)) return undefined
+    this.#asked.add(policies)
+    return policies.refusal(cost) ?? 'later'
   }
 
   /** Who waits for a command, or whose child it is. */

@@ -19,7 +19,10 @@ export type PassParts = {
 export function runPass({ core, attempts, outcomes, lending, interruption }: PassParts): void {
   startAll(core, attempts, outcomes)
   // It takes nothing from anybody, and whoever has a slot of its own goes before.
-  lending.serve((entry, loan) => attempts.start(entry, loan))
+  lending.serve(
+    (entry, loan) => attempts.start(entry, loan),
+    (entry, error) => outcomes.cannotRun(entry, error),
+  )
   interruption.askForSlots()
 }
 

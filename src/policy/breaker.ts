@@ -13,7 +13,8 @@
  * the window and never longer than all of it.
  *
  * While it is open or half open, attempts that had been started before still end. They say nothing about now and are
- * not counted; `ended` tells them from trials by the instant of their start.
+ * not counted. `ended` tells them from trials by the instant of their start, and there are no more of them than were under
+ * way: an instant that is wrong cannot make it wait for ever for a trial that has ended.
  */
 import { configInvalid } from '../core/errors.js'
 import type { Ask, Gate, Reason } from './gate.js'
@@ -69,6 +70,9 @@ export class Breaker implements Gate {
   #openedAt = Number.NEGATIVE_INFINITY
   /** What it opened for, in words. */
   #cause = ''
+  /** Attempts under way, and those of them that were when it opened last. */
+  #underWay = 0
+  #older = 0
   /** Trials under way, and those that have succeeded. */
   #trials = 0
   #succeeded = 0
@@ -91,6 +95,7 @@ export class Breaker implements Gate {
   }
 
   started(_ask: Ask, now: number): void {
+    this.#underWay++
     if (this.#state === 'open' && now >= this.#openUntil) {
       this.#trials = 0
       this.#succeeded = 0
@@ -104,13 +109,12 @@ export class Breaker implements Gate {
    * end counts as a trial's while trials are under way.
    */
   ended(how: 'success' | 'failure' | 'neutral', now: number, startedAt = Number.POSITIVE_INFINITY): void {
+    // An attempt may be older than the breaker, which then has not seen it start.
+    if (this.#underWay > 0) this.#underWay--
     if (this.#state === 'closed') {
       if (how !== 'neutral') this.#count(how === 'failure', now)
-    } else if (this.#state === 'half_open' && this.#trials > 0 && startedAt > this.#openedAt) {
-      this.#trials--
-      if (how === 'failure') this.#open(now, 'the command let through on trial failed')
-      else if (how === 'success') this.#trialSucceeded()
-    }
+    } else if (this.#older > 0 && startedAt <= this.#openedAt) this.#older--
+    else if (this.#state === 'half_open' && this.#trials > 0) this.#trialEnded(how, now)
   }
 
   reason(ask: Ask, now: number): Reason | undefined {
@@ -149,14 +153,17 @@ export class Breaker implements Gate {
     this.#open(now, `${record.failures} of ${record.ended} attempts failed within ${windowMs} ms`)
   }
 
-  #trialSucceeded(): void {
-    this.#succeeded++
+  #trialEnded(how: 'success' | 'failure' | 'neutral', now: number): void {
+    this.#trials--
+    if (how === 'failure') return this.#open(now, 'the command let through on trial failed')
+    if (how === 'success') this.#succeeded++
     if (this.#succeeded >= this.#limits.halfOpen) this.#close()
   }
 
   #open(now: number, cause: string): void {
     this.#openedAt = now
     this.#cause = cause
+    this.#older = this.#underWay
     this.#enter('open')
   }
 

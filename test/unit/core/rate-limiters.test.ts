@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { RateLimiter, SlidingWindowLimiter, TokenBucketLimiter } from '../../../src/core/rate-limiters.js'
 import { RateLimitConfig, type RateLimitFields } from '../../../src/policy/rate-limit.js'
 import { RateLimitGroup } from '../../../src/policy/rate-limit-group.js'
@@ -59,7 +59,8 @@ test('unlimited grants everything at once', async () => {
     true,
   ])
   expect(await limiter.acquire()).toBe(0)
-  expect(new TokenBucketLimiter(RateLimitConfig.unlimited()).tryAcquire(Number.MAX_SAFE_INTEGER)).toBe(true)
+  const atOnce = new TokenBucketLimiter(RateLimitConfig.unlimited(), { clock: new VirtualClock() })
+  expect([1, 2].map(() => atOnce.tryAcquire(Number.MAX_SAFE_INTEGER))).toEqual([true, true])
 })
 
 test('acquire on 1 per 50 ms: the first at once, the second waits exactly', async () => {
@@ -138,6 +139,18 @@ describe('the line', () => {
     await clock.advance(50)
     expect(await clock.expectSettled(small)).toBe(100)
     expect([clock.timers, limiter.availableTokens]).toEqual([0, 0])
+  })
+
+  test('keeps no listener on the signal of one who was served', async () => {
+    const clock = new VirtualClock()
+    const limiter = new TokenBucketLimiter(RateLimitConfig.perSecond(1), { clock })
+    limiter.tryAcquire()
+    const { signal } = new AbortController()
+    const [added, removed] = [vi.spyOn(signal, 'addEventListener'), vi.spyOn(signal, 'removeEventListener')]
+    const served = limiter.acquire(1, { signal })
+    await clock.advance(1000)
+    expect(await clock.expectSettled(served)).toBe(1000)
+    expect([added.mock.calls.length, removed.mock.calls.length]).toEqual([1, 1])
   })
 
   test('is left by the last one with the timer', async () => {

@@ -125,9 +125,15 @@ describe('closed', () => {
   })
 
   test('a clock that steps back counts as one that stands still', () => {
-    const w = new Watched(plain).at(5000).run('ff').at(100).run('f')
-    expect(w.state).toBe('closed')
-    expect(w.at(5500).run('f').state).toBe('open')
+    const stepBack = (): Watched => new Watched(plain).at(5000).run('ff').at(100).run('f')
+    expect(stepBack().state).toBe('closed')
+    expect(stepBack().at(5999).run('f').state).toBe('open')
+    expect(stepBack().at(6000).run('ff').state).toBe('closed')
+  })
+
+  test('failures are forgotten as the ends are', () => {
+    expect(new Watched(plain).run('fff').at(1000).run('sssf').state).toBe('closed')
+    expect(new Watched(plain).run('fff').at(950).run('s').state).toBe('open')
   })
 })
 
@@ -211,6 +217,25 @@ describe('half open', () => {
     expect(w.end('s', 1000).end('n', 1000).state).toBe('half_open')
   })
 
+  test('each round of trials begins anew', () => {
+    const w = halfOpen(2).run('s').start().start()
+    expect(w.end('f', 500).state).toBe('open')
+    w.at(1000).run('s')
+    expect([w.state, w.readyAt]).toEqual(['half_open', 1000])
+    expect(w.run('s').changes).toEqual(['open', 'half_open', 'open', 'half_open', 'closed'])
+  })
+
+  test('a trial whose start is told wrongly is taken for one when no older attempt is left', () => {
+    const w = halfOpen(1).start().end('s', 0)
+    expect(w.state).toBe('closed')
+  })
+
+  test('an attempt that had been started before there was a breaker ends like any other', () => {
+    const w = new Watched(plain).end('f').end('f').end('f').end('f')
+    expect(w.state).toBe('open')
+    expect(w.at(500).run('s').state).toBe('closed')
+  })
+
   test('a trial that was cancelled or put off gives its place back', () => {
     const w = halfOpen(1).start()
     expect(w.readyAt).toBe(Number.POSITIVE_INFINITY)
@@ -221,8 +246,9 @@ describe('half open', () => {
 
   test('an older attempt that ends has no say, whether it fails or succeeds', () => {
     for (const end of ['f', 's', 'n']) {
-      const w = halfOpen(1).start().end(end, 0)
+      const w = new Watched(plain).start().run('ffff').at(500).start().end(end, 0)
       expect([w.state, w.readyAt]).toEqual(['half_open', Number.POSITIVE_INFINITY])
+      expect(w.end('s', 500).state).toBe('closed')
     }
   })
 
@@ -270,7 +296,9 @@ describe('other limits', () => {
 })
 
 test('an end counts for at least nine tenths of the window and never longer than all of it', () => {
-  const gaps = fc.array(fc.double({ min: 0, max: 400, noNaN: true }), { minLength: 1, maxLength: 60 })
+  // in hundredths of the window: mostly close together, now and then far apart
+  const gap = fc.oneof(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 10, max: 110 }))
+  const gaps = fc.array(gap, { minLength: 1, maxLength: 60 })
   const windowMs = fc.double({ min: 0.5, max: 2000, noNaN: true })
   fc.assert(
     fc.property(gaps, fc.integer({ min: 1, max: 6 }), windowMs, (steps, minimum, window) => {
@@ -279,13 +307,14 @@ test('an end counts for at least nine tenths of the window and never longer than
       const within = (ms: number): number => ends.filter((at) => w.now - at < ms).length
       for (const step of steps) {
         assert.ok(within(window * (0.9 - 1e-9)) < minimum, 'it did not open for ends that are recent')
-        w.at(w.now + step).run('f')
+        w.at(w.now + (step * window) / 100).run('f')
         ends.push(w.now)
         if (w.changes.length > 0) break
       }
       const isOpen = w.changes.length > 0
       expect(isOpen ? within(window * (1 + 1e-9)) : minimum).toBeGreaterThanOrEqual(minimum)
     }),
+    { numRuns: 2000 },
   )
 })
 

@@ -121,7 +121,7 @@ describe('the limits of one lane', () => {
     expect(lane.gate.largestFor({ usd: 51 })).toBeUndefined()
     lane.gate.configure([perSecond(5, { burst: 1 }), sliding(0.5, { unit: 'usd' })], 0)
     expect(lane.gate.largestFor(undefined)).toEqual({ unit: 'usd', largest: 0.5 })
-    expect(lane.gate.largestFor({ usd: 0.5 })).toBeUndefined()
+    expect(lane.gate.largestFor({ usd: 0.1 + 0.2 + 0.2 + 1e-12 })).toBeUndefined()
   })
 
   test('what an attempt really cost is a debt or comes back, and who waits is woken when it comes back', () => {
@@ -288,6 +288,8 @@ describe('lanes of a group', () => {
     expect(() => new Lane([perSecond(10, { group, burst: 5 })])).toThrow('burst 5')
     expect(() => new Lane([perSecond(10, { group }), perSecond(20, { group })])).toThrow(expected)
     lane.drain(0)
+    lane.gate.configure([perSecond(10, { group })], 0)
+    expect(() => new Lane([perSecond(20, { group })])).toThrow(expected)
     lane.gate.dispose()
     expect(new Lane([perSecond(20, { group })]).drain(100)).toBe(2)
   })
@@ -362,6 +364,15 @@ describe('lanes of a group', () => {
     expect([worse.woken, worse.readyAt(1, 100)]).toEqual([1, 400])
     expect(better.readyAt(1, 100)).toBeLessThanOrEqual(100)
     expect([worse.woken, worse.start(1, 100)]).toEqual([2, true])
+  })
+
+  test('a lane that starts without having been asked again gives its claim up', () => {
+    const [better, worse] = pair((group) => [perSecond(10, { unit: 'tokens', group })])
+    better.start(9, 0)
+    better.readyAt(8, 0)
+    worse.readyAt(1, 0)
+    better.gate.started({ cost: 0 }, 0)
+    expect([worse.woken, worse.start(1, 0)]).toEqual([1, true])
   })
 
   test('a better one of another queue whose claim has come due is asked first, for one millisecond', () => {
@@ -462,6 +473,14 @@ describe('other limits at run time: never a fresh burst:', () => {
       100,
     ],
     ['smaller than what was used', [perSecond(10, tokens)], [sliding(3, tokens)], 1, 1000],
+    ['smaller than what was used, evenly', [sliding(10, tokens)], [perSecond(4, tokens)], 1, 250],
+    [
+      'one more in front',
+      [perSecond(10, tokens)],
+      [RateLimitConfig.perHour(10, tokens), perSecond(10, tokens)],
+      1,
+      360_000,
+    ],
     ['into a group', [perSecond(10, tokens)], [perSecond(10, { ...tokens, group: 'g' })], 1, 100],
     ['out of a group', [perSecond(10, { ...tokens, group: 'g' })], [perSecond(10, tokens)], 1, 100],
     [
@@ -492,6 +511,10 @@ describe('other limits at run time: never a fresh burst:', () => {
     other.gate.started({ cost: 15 }, 0)
     other.gate.configure([sliding(10, tokens)], 0)
     expect([other.readyAt(0, 0), other.readyAt(0, 1000)]).toEqual([1000, 1000])
+    const third = new Lane([perSecond(10, tokens)])
+    third.gate.started({ cost: 15 }, 0)
+    third.gate.configure([sliding(100, tokens)], 0)
+    expect([third.readyAt(85, 0), third.readyAt(86, 0)]).toEqual([0, 1000])
   })
 
   test('two limits of one unit keep their own records, whatever their order', () => {
