@@ -61,7 +61,7 @@ export class Attempts implements SlotOwner, BodyStopper {
     else this.#lending.take(slot, lane, loan)
     if (traits !== undefined) this.#beginWith(traits, entry)
     if (lane.backlog.keys !== undefined && loan?.keepsKey !== true) this.#interruption.holdKey(entry)
-    if (lane.limits.preemptible && loan === undefined) this.#interruption.started(slot, lane)
+    if (lane.limits.givesBack && loan === undefined) this.#interruption.started(slot, lane)
     if (lane.policies !== undefined) lane.policies.started(entry)
     if (entry.policy.timeoutMs !== undefined) this.#limit(slot, entry.policy.timeoutMs, traits?.usedMs)
     if (core.events.hasSubscribers && !this.#announce(slot, entry, isResumed)) return

@@ -62,13 +62,13 @@ export class Interruption {
     const lanes = [...this.#core.lanes.values()]
     const hasCap = this.#core.scheduler.hasCap
     this.#takers = hasCap ? lanes.filter((lane) => lane.limits.preempts).sort((a, b) => a.priority - b.priority) : []
-    this.#donors = lanes.filter((lane) => lane.limits.preemptible).map((lane) => new DonorLane(lane))
+    this.#donors = lanes.filter((lane) => lane.limits.givesBack).map((lane) => new DonorLane(lane))
     for (const lane of lanes) this.#relist(lane)
   }
 
   /** A body holds a slot from now on: it may be asked for it. To go on after `ctx.yield` is no new start. */
   started(slot: Slot, lane: LaneState): void {
-    if (!lane.limits.preemptible) return
+    if (!lane.limits.givesBack) return
     slot.isPlain = false
     slot.isListed = true
     if (slot.startNumber === 0) slot.startNumber = ++this.#starts
@@ -228,7 +228,7 @@ export class Interruption {
   /** Makes the list of a lane's running commands, or gives it up, after its options have changed. */
   #relist(lane: LaneState): void {
     const isListed = lane.newest !== undefined
-    if (isListed === lane.limits.preemptible) return
+    if (isListed === lane.limits.givesBack) return
     const running = this.#core.slots.filter(
       (slot) => slot.entry?.lane === lane && !slot.zombie && !slot.isYielded && slot.taker === undefined,
     )

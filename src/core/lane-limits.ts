@@ -36,7 +36,8 @@ export type LaneLimits = {
   readonly lifo: boolean
   readonly protected: boolean
   readonly preempts: boolean
-  readonly preemptible: boolean
+  /** Whether its running commands can be asked to give their slot back. */
+  readonly givesBack: boolean
   /** Undefined where keys do not matter. */
   readonly keys: KeyRules | undefined
   readonly rateLimits: readonly RateLimitConfig[]
@@ -71,7 +72,7 @@ export function laneLimits(where: string, options: LaneOptions): LaneLimits {
     lifo: options.order === 'lifo',
     protected: isProtected,
     preempts: options.preempts ?? false,
-    preemptible: options.preemptible ?? false,
+    givesBack: options.preemptible ?? false,
     keys,
     rateLimits: rateLimits(`${where}.rateLimit`, options.rateLimit),
     boost,

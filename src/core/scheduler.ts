@@ -152,7 +152,7 @@ export class Scheduler {
 
   #mayTake(lane: LaneState): boolean {
     if (this.#heldBackFromFixed === 0) return true
-    const isFixed = !lane.limits.preemptible
+    const isFixed = !lane.limits.givesBack
     const others = isFixed ? this.#heldBackFromFixed : this.#heldBack
     const own = isFixed ? lane.keptFromFixed : lane.keptBack
     return this.free > others - Math.max(0, own - lane.held)
@@ -337,7 +337,7 @@ function checkExplicit(lanes: readonly LaneState[], cap: number): void {
     )
   }
   const keptFrom = ({ limits }: LaneState): LaneState[] =>
-    explicit.filter((lane) => !lane.limits.lend || (lane.limits.protected && !limits.preemptible))
+    explicit.filter((lane) => !lane.limits.lend || (lane.limits.protected && !limits.givesBack))
   const keptBackFrom = (lane: LaneState): number => sum(keptFrom(lane).map((other) => other.limits.min))
   const shut = lanes.find((lane) => !explicit.includes(lane) && keptBackFrom(lane) >= cap)
   if (shut === undefined) return

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { findCycles, findIndexViolations, findLayerViolations, layers } from './layers.js'
+import { findCycles, findIndexViolations, findLayerViolations, findPolicyNames, layers } from './layers.js'
 import { loadProject, projectOf } from './project.js'
 
 const project = loadProject()
@@ -15,6 +15,15 @@ describe('the house', () => {
 
   test('has one index.ts per folder, with re-exports only', () => {
     expect(findIndexViolations(project)).toEqual([])
+  })
+
+  test('names no policy in the scheduler', () => {
+    expect(findPolicyNames(project)).toEqual([])
+    const planted = projectOf({ 'src/core/scheduler.ts': 'const priority = lane.rateLimit ?? lane.boostBy' })
+    expect(findPolicyNames(planted)).toEqual([
+      'src/core/scheduler.ts names a policy: rateLimit',
+      'src/core/scheduler.ts names a policy: boostBy',
+    ])
   })
 
   test('names only known folders in the table', () => {

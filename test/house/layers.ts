@@ -5,7 +5,8 @@
  * another only where the table says so, and only through that folder's index.ts.
  */
 import { posix } from 'node:path'
-import type { Import, Project, SourceUnit } from './project.js'
+import ts from 'typescript'
+import { type Import, type Project, type SourceUnit, walk } from './project.js'
 
 type Layer = {
   /** Folders it may import, through their index.ts. */
@@ -140,6 +141,22 @@ export function findCycles(project: Project): string[] {
 }
 
 const byText = (a: string, b: string): number => (a < b ? -1 : 1)
+
+/** What policies are called. The scheduler orders lanes by neutral facts: shut, lifted, owed a slot, kept back. */
+const POLICY_NAMES = /rate|retry|boost|preempt|fair|dedupe|breaker|checkpoint|urgen/i
+const SCHEDULER = 'src/core/scheduler.ts'
+
+/** The names of policies in the scheduler: in its code, not in its comments. */
+export function findPolicyNames(project: Project): string[] {
+  const names = new Set<string>()
+  for (const { path, ast } of project.sources) {
+    if (path !== SCHEDULER) continue
+    walk(ast, (node) => {
+      if (ts.isIdentifier(node) && POLICY_NAMES.test(node.text)) names.add(node.text)
+    })
+  }
+  return [...names].map((name) => `${SCHEDULER} names a policy: ${name}`)
+}
 
 /** Every folder of src that holds sources has an index.ts, and an index.ts holds re-exports and nothing else. */
 export function findIndexViolations(project: Project): string[] {
