@@ -206,13 +206,12 @@ export class Admission {
     core.unsettled++
     if (isPending) {
       entry.place = lane.backlog.push(run, body, priority, lane.limits.attempt, now, seq)
-      core.waits(entry)
     } else {
       entry.place = lane.backlog.reserve(priority, lane.limits.attempt, now, seq)
       this.#outcomes.delay(entry, dueAt, follows)
     }
     if (core.events.hasSubscribers) this.#announce(run)
-    if (isPending) core.backlogGrew(lane)
+    if (isPending) core.joins(entry)
     else this.#announceDelay(run, (dueAt ?? now) - now, follows)
     if (claim !== undefined && early === undefined) this.#deduplication.take(claim, run)
     if (signal?.aborted === true) this.#outcomes.cancel(entry, signal.reason)

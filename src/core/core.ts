@@ -240,10 +240,12 @@ export class QueueCore {
     return group
   }
 
-  /** A command waits from now on: it may make its lane more urgent. */
-  waits(entry: Entry): void {
-    const { lane, details } = entry
-    if (lane.policies !== undefined || details?.traits?.deadlineMs !== undefined) this.policiesOf(lane).waits(entry)
+  /** A command has come to its lane's backlog, and that was told: a listener may have ended it there and then. */
+  joins(entry: Entry): void {
+    const { lane, run, details } = entry
+    const concerns = lane.policies !== undefined || details?.traits?.deadlineMs !== undefined
+    if (concerns && run.state === 'pending') this.policiesOf(lane).waits(entry)
+    this.backlogGrew(lane)
   }
 
   /** The backlog of a lane has grown: may it start something, is it under pressure? */

@@ -55,7 +55,7 @@ function whyPending(core: QueueCore, entry: Entry): Reason[] {
   reasons.push(...(lane.policies?.reasons(entry) ?? []))
   const ahead = lane.backlog.ahead(entry)
   const whose = lane.backlog.keys?.rules.fair === true ? 'of its key' : `of lane '${lane.id}'`
-  if (ahead > 0) reasons.push({ code: 'behind', message: `${commands(ahead)} ${whose} go before it` })
+  if (ahead > 0) reasons.push({ code: 'behind', message: `${commands(ahead)} ${whose} ${verb(ahead, 'go')} before it` })
   const higher = higherLanes(core, lane)
   if (higher !== undefined) reasons.push(higher)
   if (reasons.length === 0) reasons.push({ code: 'ready', message: 'It starts in the next turn of the event loop' })
@@ -92,7 +92,10 @@ function full(core: QueueCore, lane: LaneState): Reason[] {
   }
   if (scheduler.hasFreePlaceFor(lane)) return []
   const what = scheduler.free > 0 ? 'in use or reserved for other lanes' : 'in use'
-  const coming = lane.demanded === 0 ? '' : `; ${commands(lane.demanded)} of lower lanes were asked to stop for it`
+  const coming =
+    lane.demanded === 0
+      ? ''
+      : `; ${commands(lane.demanded)} of lower lanes ${lane.demanded === 1 ? 'was' : 'were'} asked to stop for it`
   return [
     { code: 'queue_full', message: `All ${scheduler.held + scheduler.free} slots of the queue are ${what}${coming}` },
   ]
@@ -100,7 +103,7 @@ function full(core: QueueCore, lane: LaneState): Reason[] {
 
 function keyFull({ backlog }: LaneState, entry: Entry): Reason {
   const running = backlog.keys?.running(entry) ?? 0
-  return { code: 'key_full', message: `${commands(running)} of key '${keyOf(entry)}' run already` }
+  return { code: 'key_full', message: `${commands(running)} of key '${keyOf(entry)}' ${verb(running, 'run')} already` }
 }
 
 /** Who takes the next free slot before this lane. Without a cap no lane waits for another. */
@@ -110,7 +113,10 @@ function higherLanes({ scheduler, lanes }: QueueCore, lane: LaneState): Reason |
   const count = before.reduce((total, { backlog }) => total + backlog.size, 0)
   if (count === 0) return undefined
   const names = before.map(({ id, backlog }) => `${id}: ${backlog.size}`).join(', ')
-  return { code: 'higher_lanes', message: `${commands(count)} of higher lanes go before it (${names})` }
+  return {
+    code: 'higher_lanes',
+    message: `${commands(count)} of higher lanes ${verb(count, 'go')} before it (${names})`,
+  }
 }
 
 const goesBefore = (other: LaneState, { effectivePriority, limits }: LaneState): boolean =>
@@ -154,3 +160,8 @@ function zombie({ slot }: Entry): Reason[] {
 }
 
 const commands = (count: number): string => (count === 1 ? '1 command' : `${count} commands`)
+
+const verb = (count: number, infinitive: 'go' | 'run'): string => {
+  if (count !== 1) return infinitive
+  return infinitive === 'go' ? 'goes' : 'runs'
+}

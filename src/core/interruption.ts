@@ -110,8 +110,9 @@ export class Interruption {
   /** Gives up the slot at a safe point; resolves when the body may go on, at once when nobody would be started before it. */
   yieldSlot(entry: Entry): Promise<void> {
     const slot = entry.slot as Slot
-    if (slot.waiting > 0 || slot.isLent || slot.borrows) return Promise.resolve()
     const core = this.#core
+    // Once the queue closes nothing starts that could use it.
+    if (core.stopped || slot.waiting > 0 || slot.isLent || slot.borrows) return Promise.resolve()
     const { lane } = entry
     this.#leaveSlot(slot, entry)
     lane.backlog.putFirst(entry, core.seqOfEntry(entry), true)

@@ -51,7 +51,8 @@ export class Lending {
     for (const entry of this.#waiters.keys()) {
       const { run, lane } = entry
       if (isFinal(run.state)) this.#waiters.delete(entry)
-      if (run.state !== 'pending' || lane.paused) continue
+      // One that waits inside ctx.yield has a body: it goes on when it has a slot of its own again.
+      if (run.state !== 'pending' || lane.paused || entry.slot !== undefined) continue
       const loan = this.#loanFor(entry)
       if (loan === undefined) continue
       const refusal = lane.policies === undefined ? undefined : this.#ask(lane.policies, entry)

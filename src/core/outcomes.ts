@@ -92,11 +92,11 @@ export class Outcomes {
     entry.traits.isPreempted = true
     core.list(entry)
     lane.backlog.putFirst(entry, core.seqOfEntry(entry), false)
-    core.waits(entry)
-    core.backlogGrew(lane)
     core.askForPass()
-    if (!core.events.hasSubscribers) return
-    core.emit('queue.command.preempted', { lane_id: lane.id, command_id: run.id, by_lane_id: taker.id })
+    if (core.events.hasSubscribers) {
+      core.emit('queue.command.preempted', { lane_id: lane.id, command_id: run.id, by_lane_id: taker.id })
+    }
+    core.joins(entry)
   }
 
   /** Fails a command that cannot run at all. */
@@ -177,8 +177,7 @@ export class Outcomes {
     lane.delayed.delete(entry)
     entry.more.dueAt = -1
     lane.backlog.putBack(entry)
-    this.#core.waits(entry)
-    this.#core.backlogGrew(lane)
+    this.#core.joins(entry)
     this.#core.askForPass()
   }
 

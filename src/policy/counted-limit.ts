@@ -37,5 +37,6 @@ export function checkSame(limit: RateLimitConfig, other: RateLimitConfig): void 
 /** A limit as it stands in a message: `10 commands per 1s`. */
 export function limitText({ maxCommands, windowMs, burst, unit = COMMANDS }: RateLimitConfig): string {
   const bursts = burst === maxCommands ? '' : ` (burst ${burst})`
-  return `${maxCommands} ${unit} per ${formatDuration(windowMs)}${bursts}`
+  const what = maxCommands === 1 && unit === COMMANDS ? 'command' : unit
+  return `${maxCommands} ${what} per ${formatDuration(windowMs)}${bursts}`
 }

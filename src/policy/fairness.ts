@@ -148,7 +148,6 @@ export class FairRing<K extends Turn> {
     this.#current = undefined
     this.#last = undefined
     this.#quantum = 0
-    this.#round.end(0)
   }
 }
 
