@@ -14,7 +14,7 @@ import {
   Work,
 } from './command.js'
 import { laneNotFound, type QueueCore } from './core.js'
-import { type Claim, Deduplication, markOwner } from './deduplication.js'
+import { Deduplication } from './deduplication.js'
 import { DefinedCommand, type PayloadSchema, schemaFault, validate } from './definition.js'
 import { Entry } from './entry.js'
 import { sameData } from './equal.js'
@@ -33,8 +33,6 @@ import { isFinal, transition } from './transitions.js'
 export type Origin = {
   readonly parent?: Entry
   readonly redrivenFrom?: string
-  /** Where it stands to the owner of its dedupe id. */
-  readonly claim?: Claim
 }
 
 export class Admission {
@@ -111,9 +109,8 @@ export class Admission {
       const known = id === undefined ? undefined : this.#knownRun(id, parsed)
       if (known !== undefined) return known
       refuseCost(lane, checked)
-      if (checked.dedupe === undefined) return this.#check(lane, parsed, checked, origin)
-      const claim = this.#deduplication.meet(checked.dedupe)
-      return 'then' in claim ? claim : this.#check(lane, parsed, checked, { ...origin, claim })
+      const owner = checked.dedupe === undefined ? undefined : this.#deduplication.meet(checked.dedupe)
+      return owner ?? this.#check(lane, parsed, checked, origin)
     } catch (error) {
       // Under an id that is another command's, a refusal would look like that command's.
       const isTaken = id !== undefined && findRun(this.#core, id) !== undefined
@@ -149,12 +146,8 @@ export class Admission {
     const checkedLater = valid.catch((error: unknown) => {
       throw schemaError(what, error)
     })
-    const claim = origin?.claim
     this.checks.add(run, parsed, checkedLater, (body) => void admit(body, run))
-    if (claim === undefined) return run
-    // Its duplicates meet it from now on, although it may still be refused.
-    run.accepted.catch(() => this.#deduplication.refused(claim, run))
-    this.#deduplication.take(claim, run)
+    if (checked.dedupe !== undefined) this.#deduplication.hold(checked.dedupe, run)
     return run
   }
 
@@ -192,8 +185,8 @@ export class Admission {
     const now = core.turnTime()
     const seq = core.nextSeq()
     const { dueAt, priority, signal } = checked
-    const claim = origin?.claim
-    const follows = claim?.follows !== undefined && !isFinal(claim.follows.state)
+    const claim = checked.dedupe === undefined ? undefined : this.#deduplication.stand(checked.dedupe, early)
+    const follows = claim?.follows !== undefined
     const isPending = dueAt === undefined && !follows
     const state = isPending ? 'pending' : 'delayed'
     const run = early ?? createRun(checked.id ?? core.newId(seq), lane.id, type, state, this.#shared)
@@ -213,7 +206,7 @@ export class Admission {
     if (core.events.hasSubscribers) this.#announce(run)
     if (isPending) core.joins(entry)
     else this.#announceDelay(run, (dueAt ?? now) - now, follows)
-    if (claim !== undefined && early === undefined) this.#deduplication.take(claim, run)
+    if (claim !== undefined) this.#deduplication.take(claim, run)
     if (signal?.aborted === true) this.#outcomes.cancel(entry, signal.reason)
     const isOrphan = origin?.parent?.run.state === 'cancelled' && !checked.detached
     if (isOrphan) this.#outcomes.cancel(entry, 'its parent was cancelled')
@@ -244,7 +237,7 @@ export class Admission {
   #attach(entry: Entry, checked: CheckedOptions, origin: Origin | undefined): void {
     const { more } = entry
     if (checked.hasTraits) setTraits(entry, checked.own)
-    if (origin?.claim !== undefined) markOwner(entry, origin.claim)
+    if (checked.dedupe !== undefined) entry.traits.dedupeId = checked.dedupe.id
     more.own = checked.own
     more.metadata = checked.metadata
     more.redrivenFrom = origin?.redrivenFrom

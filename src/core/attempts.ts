@@ -5,6 +5,7 @@
  *
  * The slot comes back on every path: value, error, synchronous throw, hostile thenable.
  */
+import { sumOfCosts } from '../policy/index.js'
 import { JsonCommand, payloadOf, Work } from './command.js'
 import { Context, type ContextHost } from './context.js'
 import type { QueueCore } from './core.js'
@@ -173,9 +174,14 @@ export class Attempts implements SlotOwner, BodyStopper {
   /** What policies keep of a command at the beginning of an attempt, or at its resumption. */
   #beginWith(traits: Traits, entry: Entry): void {
     if (traits.urgent !== undefined) entry.lane.policies?.waitsNoMore(entry)
-    if (!traits.isPreempted) traits.usedMs = 0
+    if (traits.isPreempted) {
+      // It takes its estimate once more: so much is accounted for the attempt now.
+      traits.charged = sumOfCosts(traits.charged ?? traits.cost, traits.cost)
+    } else {
+      traits.usedMs = 0
+      traits.charged = undefined
+    }
     traits.isPreempted = false
-    traits.charged = undefined
   }
 
   #noteUsed(slot: Slot, entry: Entry): void {

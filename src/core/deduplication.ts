@@ -4,13 +4,12 @@
  */
 import { DedupeTable } from '../policy/index.js'
 import type { QueueCore } from './core.js'
-import type { Entry } from './entry.js'
 import type { Outcomes } from './outcomes.js'
 import type { Run } from './run.js'
 import type { CheckedDedupe } from './submit-options.js'
 import { isFinal } from './transitions.js'
 
-/** Where a command with a dedupe id stands: nobody owns the id, it takes over from a waiting owner, or it follows a started one. */
+/** Where a new command stands: nobody owns its dedupe id, it takes over from an owner that has not started, or follows one that has. */
 export type Claim = { readonly dedupe: CheckedDedupe; readonly replaces?: Run; readonly follows?: Run }
 
 export class Deduplication {
@@ -28,16 +27,28 @@ export class Deduplication {
     }
   }
 
-  /** The run that a duplicate gets instead of one of its own, or what its own is to be. */
-  meet(dedupe: CheckedDedupe): Run | Claim {
-    const owner = this.#table.ownerOf(dedupe.id, this.#core.clock.now())
-    if (owner === undefined) return { dedupe }
-    const hasStarted = owner.state === 'active' || (this.#core.entryOf(owner)?.attempt ?? 0) > 0
-    if (dedupe.mode === 'drop' || isFinal(owner.state) || (hasStarted && dedupe.mode === 'replace')) {
-      this.#announce(owner)
-      return owner
-    }
-    return hasStarted ? { dedupe, follows: owner } : { dedupe, replaces: owner }
+  /** The run that a duplicate gets instead of one of its own; undefined when it gets its own. */
+  meet(dedupe: CheckedDedupe): Run | undefined {
+    const owner = this.#ownerOf(dedupe)
+    if (owner === undefined) return undefined
+    const isReplaced = dedupe.mode === 'replace' && !this.#hasStarted(owner)
+    if (!isFinal(owner.state) && (isReplaced || dedupe.mode === 'keep-last')) return undefined
+    this.#announce(owner)
+    return owner
+  }
+
+  /** A run whose payload is still being checked: its duplicates meet it from now on, unless the id has an owner. */
+  hold(dedupe: CheckedDedupe, run: Run): void {
+    if (this.#ownerOf(dedupe) !== undefined) return
+    this.take({ dedupe }, run)
+    run.accepted.catch(() => void this.#table.settled(dedupe.id, run, this.#core.clock.now()))
+  }
+
+  /** Where a command stands that is accepted now. `early` is its run, when it had one before. */
+  stand(dedupe: CheckedDedupe, early: Run | undefined): Claim {
+    const owner = this.#ownerOf(dedupe)
+    if (owner === undefined || owner === early) return { dedupe }
+    return isFinal(owner.state) || !this.#hasStarted(owner) ? { dedupe, replaces: owner } : { dedupe, follows: owner }
   }
 
   /** A run of its own is there: it owns the id from now on, or is remembered until the owner settles. */
@@ -56,18 +67,16 @@ export class Deduplication {
     }
   }
 
-  /** A run that owned the id was refused after all. */
-  refused({ dedupe }: Claim, run: Run): void {
-    void this.#table.settled(dedupe.id, run, this.#core.clock.now())
+  #ownerOf({ id }: CheckedDedupe): Run | undefined {
+    return this.#table.ownerOf(id, this.#core.clock.now())
+  }
+
+  #hasStarted(owner: Run): boolean {
+    return owner.state === 'active' || (this.#core.entryOf(owner)?.attempt ?? 0) > 0
   }
 
   #announce(owner: Run): void {
     if (!this.#core.events.hasSubscribers) return
     this.#core.emit('queue.command.deduplicated', { lane_id: owner.laneId, command_id: owner.id })
   }
-}
-
-/** Marks a command as one whose outcome others wait for. */
-export function markOwner(entry: Entry, { dedupe }: Claim): void {
-  entry.traits.dedupeId = dedupe.id
 }

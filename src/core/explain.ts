@@ -50,9 +50,11 @@ function reasonsOf(core: QueueCore, entry: Entry): Reason[] {
 
 function whyPending(core: QueueCore, entry: Entry): Reason[] {
   const { lane } = entry
-  const reasons = [...interrupted(entry), ...closed(core, entry), ...full(core, lane)]
+  const hasBegun = entry.slot !== undefined
+  // Neither a pause nor a limit holds up a body that only goes on.
+  const reasons = [...interrupted(entry), ...(hasBegun ? [] : closed(core, entry)), ...full(core, lane)]
   if (lane.backlog.keys?.hasRoom(entry) === false) reasons.push(keyFull(lane, entry))
-  reasons.push(...(lane.policies?.reasons(entry) ?? []))
+  if (!hasBegun) reasons.push(...(lane.policies?.reasons(entry) ?? []))
   const ahead = lane.backlog.ahead(entry)
   const whose = lane.backlog.keys?.rules.fair === true ? 'of its key' : `of lane '${lane.id}'`
   if (ahead > 0) reasons.push({ code: 'behind', message: `${commands(ahead)} ${whose} ${verb(ahead, 'go')} before it` })
@@ -87,18 +89,15 @@ function full(core: QueueCore, lane: LaneState): Reason[] {
   const { scheduler } = core
   if (!lane.hasRoom) {
     const zombies = lane.zombies.size === 0 ? '' : `, ${lane.zombies.size} of them by bodies that do not stop`
-    const message = `All ${lane.limits.max} slots of lane '${lane.id}' are in use${zombies}`
-    return [{ code: 'lane_full', message }]
+    return [{ code: 'lane_full', message: `${inUse(lane.limits.max, `lane '${lane.id}'`)}${zombies}` }]
   }
   if (scheduler.hasFreePlaceFor(lane)) return []
-  const what = scheduler.free > 0 ? 'in use or reserved for other lanes' : 'in use'
+  const what = scheduler.free > 0 ? ' or reserved for other lanes' : ''
   const coming =
     lane.demanded === 0
       ? ''
       : `; ${commands(lane.demanded)} of lower lanes ${lane.demanded === 1 ? 'was' : 'were'} asked to stop for it`
-  return [
-    { code: 'queue_full', message: `All ${scheduler.held + scheduler.free} slots of the queue are ${what}${coming}` },
-  ]
+  return [{ code: 'queue_full', message: `${inUse(scheduler.held + scheduler.free, 'the queue')}${what}${coming}` }]
 }
 
 function keyFull({ backlog }: LaneState, entry: Entry): Reason {
@@ -158,6 +157,9 @@ function zombie({ slot }: Entry): Reason[] {
   const message = 'Its handler has not stopped and holds its slot'
   return [{ code: 'zombie', message, ...(grace === undefined ? {} : { until: grace.at }) }]
 }
+
+const inUse = (slots: number, whose: string): string =>
+  slots === 1 ? `The only slot of ${whose} is in use` : `All ${slots} slots of ${whose} are in use`
 
 const commands = (count: number): string => (count === 1 ? '1 command' : `${count} commands`)
 

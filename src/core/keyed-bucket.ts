@@ -153,8 +153,8 @@ export class KeyedBucket implements Bucket {
     const entry = line.head(this.#lifo)
     line.remove(entry)
     this.size--
+    this.#order.served(line, shareOf(entry))
     if (line.size === 0) this.#close(line, true)
-    else this.#order.served(line, shareOf(entry))
     return entry
   }
 
@@ -267,11 +267,13 @@ function byArrival(lifo: boolean): LineOrder {
   const heap = new Heap<KeyLine>(lifo ? (a, b) => place(a) > place(b) : (a, b) => place(a) < place(b))
   const changed = (line: KeyLine): void => {
     heap.remove(line)
-    heap.push(line)
+    if (line.size > 0) heap.push(line)
   }
   return {
     add: (line) => heap.push(line),
-    remove: (line) => heap.remove(line),
+    remove: (line) => {
+      if (line.heapIndex >= 0) heap.remove(line)
+    },
     next: () => heap.peek(),
     served: changed,
     changed,

@@ -99,9 +99,16 @@ export class LanePolicies {
   #readyAt(cost: Cost | undefined): number | undefined {
     const ask = { cost }
     const now = this.#core.clock.now()
-    let at = now
-    for (const gate of this.#gates) at = Math.max(at, gate.readyAt(ask, now))
-    return at > now ? at : undefined
+    let closedUntil: number | undefined
+    for (const gate of this.#gates) {
+      // What another gate keeps back claims nothing: it could not use it.
+      if (closedUntil !== undefined) gate.withdraw?.()
+      else {
+        const at = gate.readyAt(ask, now)
+        if (at > now) closedUntil = at
+      }
+    }
+    return closedUntil
   }
 
   /** Something changed: whether the lane may start is asked again in the next pass. */
@@ -119,6 +126,8 @@ export class LanePolicies {
   /** An attempt starts. */
   started(entry: Entry): void {
     const now = this.#core.clock.now()
+    // What it turns out to have cost is looked for under this instant.
+    entry.startedAt = now
     for (const gate of this.#gates) gate.started(askOf(entry), now)
   }
 
@@ -140,6 +149,11 @@ export class LanePolicies {
   /** Nothing starts for so long: neither here nor in the lanes of the same groups. */
   closeFor(delayMs: number): void {
     this.#rate.closeUntil(this.#core.clock.now() + delayMs)
+  }
+
+  /** The lane starts nothing any more: groups that outlive its queue forget it. */
+  dispose(): void {
+    this.#rate.dispose()
   }
 
   /** Why a cost can never be granted; undefined when it can. */

@@ -133,6 +133,7 @@ export class Lifecycle {
     if (this.#isComplete) return
     this.#isComplete = true
     this.#core.stopped = true
+    for (const { policies } of this.#core.lanes.values()) policies?.dispose()
     if (this.#core.events.hasSubscribers) this.#core.emit('queue.shutdown.complete', null)
     this.#core.events.end(this.#core)
   }

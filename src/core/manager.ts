@@ -313,8 +313,18 @@ function newCore(options: QueueOptions): QueueCore {
   if (lanes.length === 0) throw configInvalid('lanes', 'an object with at least one lane', options.lanes)
   for (const lane of lanes) core.lanes.set(lane.id, lane)
   core.scheduler.add(lanes)
-  for (const lane of lanes) if (LanePolicies.areNeeded(lane.limits)) core.policiesOf(lane)
+  makePolicies(core, lanes)
   return core
+}
+
+/** Policies of the lanes that need some. A limit that does not fit its group leaves no lane in any group. */
+function makePolicies(core: QueueCore, lanes: readonly LaneState[]): void {
+  try {
+    for (const lane of lanes) if (LanePolicies.areNeeded(lane.limits)) core.policiesOf(lane)
+  } catch (error) {
+    for (const { policies } of lanes) policies?.dispose()
+    throw error
+  }
 }
 
 function newLane(id: string, definition: LaneDefinition): LaneState {

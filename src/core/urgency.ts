@@ -5,7 +5,7 @@
  * Commands without a deadline of their own have the lane's, so the oldest of them is the most urgent and only its next step
  * needs an alarm. A command with its own deadline has an alarm of its own.
  */
-import { boostAt, lastStep, nextChange, PriorityBoostConfig } from '../policy/index.js'
+import { boostAt, isAtLastStep, nextChange, PriorityBoostConfig } from '../policy/index.js'
 import type { Alarm, Alarms } from './alarms.js'
 import type { Entry } from './entry.js'
 import { Heap } from './heap.js'
@@ -123,7 +123,7 @@ export class Urgency {
     const isOwn = this.#own.has(urgent)
     if (isOwn) this.#count(urgent, -1)
     urgent.boost = boostAt(urgent.config, remaining)
-    urgent.isLate = remaining <= lastStep(urgent.config)
+    urgent.isLate = isAtLastStep(urgent.config, remaining)
     if (isOwn) this.#count(urgent, 1)
     const change = nextChange(urgent.config, remaining)
     alarms.clear(urgent.alarm)

@@ -20,8 +20,8 @@ export interface Gate {
   readyAt(ask: Ask, now: number): number
   /** A command starts: takes what it costs. */
   started(ask: Ask, now: number): void
-  /** An attempt has ended. 'neutral': cancelled, preempted, put off, snoozed. */
-  ended?(how: 'success' | 'failure' | 'neutral', now: number): void
+  /** An attempt that started at `startedAt` has ended. 'neutral': cancelled, preempted, put off, snoozed. */
+  ended?(how: 'success' | 'failure' | 'neutral', now: number, startedAt?: number): void
   /** The lane has nothing to start at the moment: claims made by `readyAt` are withdrawn. */
   withdraw?(): void
   /** What an attempt cost is known now. `before` is what was accounted for it so far. */
@@ -41,4 +41,11 @@ export function amountOf(unit: string | undefined, cost: Cost | undefined): numb
   if (unit === undefined || unit === COMMANDS || cost === undefined) return 1
   if (typeof cost === 'number') return cost
   return Object.hasOwn(cost, unit) ? (cost[unit] as number) : 0
+}
+
+/** Two costs of one command together. A number counts in every unit, so it is added to each unit that the other names. */
+export function sumOfCosts(a: Cost = 1, b: Cost = 1): Cost {
+  if (typeof a === 'number' && typeof b === 'number') return a + b
+  const units = [...Object.keys(a), ...Object.keys(b)]
+  return Object.fromEntries(units.map((unit) => [unit, amountOf(unit, a) + amountOf(unit, b)]))
 }

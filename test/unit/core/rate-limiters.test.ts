@@ -49,6 +49,9 @@ test('a bucket that is a rounding short of its last token has it, and one that i
   const clock = new VirtualClock()
   const limiter = new TokenBucketLimiter(RateLimitConfig.perSecond(1), { clock })
   expect([limiter.tryAcquire(1 + 1e-10), limiter.availableTokens]).toEqual([true, 0])
+  const other = new TokenBucketLimiter(RateLimitConfig.perSecond(2), { clock })
+  for (const amount of [0.05, 0.55, 0.4]) other.tryAcquire(amount)
+  expect([other.availableTokens, other.tryAcquire(), other.availableTokens]).toEqual([1, true, 0])
 })
 
 test('unlimited grants everything at once', async () => {

@@ -124,6 +124,15 @@ describe('closed', () => {
     expect(new Watched(plain).run('ff').at(1e12).run('ff').state).toBe('closed')
   })
 
+  test('an attempt counts with the tenth of the window in which it ended', () => {
+    const second = (): Watched => new Watched(plain).run('s').at(100).run('ff')
+    expect(second().at(1099).run('ff').state).toBe('open')
+    expect(second().at(1100).run('ff').state).toBe('closed')
+    const first = (): Watched => new Watched(plain).run('s').at(99).run('ff')
+    expect(first().at(999).run('ff').state).toBe('open')
+    expect(first().at(1000).run('ff').state).toBe('closed')
+  })
+
   test('a clock that steps back counts as one that stands still', () => {
     const stepBack = (): Watched => new Watched(plain).at(5000).run('ff').at(100).run('f')
     expect(stepBack().state).toBe('closed')
@@ -233,7 +242,9 @@ describe('half open', () => {
   test('an attempt that had been started before there was a breaker ends like any other', () => {
     const w = new Watched(plain).end('f').end('f').end('f').end('f')
     expect(w.state).toBe('open')
-    expect(w.at(500).run('s').state).toBe('closed')
+    expect(w.at(500).run('s').run('fff').start().run('f').state).toBe('open')
+    expect(w.at(1000).start().end('f', 500).state).toBe('half_open')
+    expect(w.end('s', 1000).state).toBe('closed')
   })
 
   test('a trial that was cancelled or put off gives its place back', () => {

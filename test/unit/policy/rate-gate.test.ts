@@ -175,7 +175,7 @@ describe('when a provider asks for a pause,', () => {
     ]
     first.gate.closeUntil(500)
     second.gate.closeUntil(300)
-    expect([first, second, other].map((lane) => lane.readyAt(undefined, 0) > 0)).toEqual([true, true, false])
+    expect([first, second, other].map((lane) => lane.readyAt(undefined, 0))).toEqual([500, 500, 0])
     expect(first.reason(undefined, 0)).toEqual({
       code: 'closed_by_provider',
       message: "The provider asked for a pause of group 'openai' and group 'gpu'",
