@@ -35,14 +35,14 @@ export const plantedBugs = [
   {
     name: 'slots that are not lent are taken by others',
     file: 'core/scheduler.ts',
-    find: 'return this.#heldBack === 0 ||',
-    replace: 'return this.#heldBack >= 0 ||',
+    find: 'if (this.#heldBackFromFixed === 0) return true',
+    replace: 'if (this.#heldBackFromFixed >= 0) return true',
   },
   {
     name: 'the lowest lane goes first',
     file: 'core/scheduler.ts',
-    find: 'const order = priority * 2 +',
-    replace: 'const order = (255 - priority) * 2 +',
+    find: 'const order = effectivePriority * 2 +',
+    replace: 'const order = (255 - effectivePriority) * 2 +',
   },
   {
     name: 'a protected lane goes last among equals',
@@ -62,7 +62,12 @@ export const plantedBugs = [
     find: '    this.#leave(lane)\n    this.#enter(lane, rank)\n  }\n',
     replace: '    this.#rings[rank] = lane.after\n  }\n',
   },
-  { name: 'a paused lane starts work', file: 'core/scheduler.ts', find: ' || lane.paused)', replace: ')' },
+  {
+    name: 'a paused lane starts work',
+    file: 'core/lane.ts',
+    find: '(!this.paused && !this.shut)',
+    replace: '!this.shut',
+  },
   {
     name: 'the worst command priority goes first',
     file: 'core/backlog.ts',
@@ -71,13 +76,13 @@ export const plantedBugs = [
   },
   {
     name: 'returned commands come in the reverse order',
-    file: 'core/backlog.ts',
+    file: 'core/bucket.ts',
     find: 'new Heap(this.#lifo ? newestFirst : oldestFirst)',
     replace: 'new Heap(this.#lifo ? oldestFirst : newestFirst)',
   },
   {
     name: 'a chunk of the backlog is searched for commands of the next one',
-    file: 'core/backlog.ts',
+    file: 'core/bucket.ts',
     find: 'chunk.next.firstSeq <= seq',
     replace: 'chunk.next.firstSeq < seq',
   },
@@ -122,14 +127,12 @@ export const plantedBugs = [
     file: 'core/attempts.ts',
     find: 'const isLate = slot.zombie',
     replace: 'const isLate = false',
-    times: 2,
   },
   {
     name: 'the body of a cancelled command never gives its slot back',
     file: 'core/attempts.ts',
     find: 'const isLate = slot.zombie',
     replace: 'const isLate = slot.zombie\n    if (isLate) return',
-    times: 2,
   },
   {
     name: 'the timeout of an attempt goes off after its end',
@@ -167,6 +170,7 @@ export const plantedBugs = [
     file: 'core/outcomes.ts',
     find: '    context?.abort(error)\n',
     replace: '',
+    times: 2,
   },
   {
     name: 'drain forgets delayed commands',
@@ -219,8 +223,8 @@ export const plantedBugs = [
   {
     name: 'a lane filled by lending stays ready',
     file: 'core/lending.ts',
-    find: '      startWith(entry, loan)\n      this.#core.backlogShrank(lane)\n',
-    replace: '      this.#core.backlogShrank(lane)\n      startWith(entry, loan)\n',
+    find: '      if (refusal === undefined) startWith(entry, loan)\n      else refuse(entry, refusal)\n      this.#core.backlogShrank(lane)\n',
+    replace: '      this.#core.backlogShrank(lane)\n      if (refusal === undefined) startWith(entry, loan)\n',
   },
   {
     name: 'a body counts as waiting for what an earlier one waited for',
