@@ -10,7 +10,7 @@ import { jsonText } from './json.js'
 import type { Lending } from './lending.js'
 import type { CommandRun, Run } from './run.js'
 import type { Slot } from './slot.js'
-import { checkCost, type SubmitOptions } from './submit-options.js'
+import { checkedCost, type SubmitOptions } from './submit-options.js'
 import { isFinal } from './transitions.js'
 
 /** Log lines that are kept per command. */
@@ -64,8 +64,8 @@ export class Children implements ContextHost {
   }
 
   charge(entry: Entry, cost: unknown): void {
-    checkCost('charge cost', cost)
-    entry.lane.policies?.settle(entry, cost)
+    const total = checkedCost('charge cost', cost)
+    entry.lane.policies?.settle(entry, total)
   }
 
   childQueue(parent: Entry): ChildQueue {

@@ -224,9 +224,9 @@ export class QueueCore {
     return details === undefined || details.seq < 0 ? this.seqOf(run.id) : details.seq
   }
 
-  /** The policies of a lane at work; made when they are first needed. */
-  policiesOf(lane: LaneState): LanePolicies {
-    lane.policies ??= new LanePolicies(this, lane)
+  /** The policies of a lane at work; made when they are first needed, for the lane's limits or those that it had. */
+  policiesOf(lane: LaneState, limits = lane.limits): LanePolicies {
+    lane.policies ??= new LanePolicies(this, lane, limits)
     return lane.policies
   }
 

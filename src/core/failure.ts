@@ -23,6 +23,8 @@ export function classify(error: unknown, wallNow: number): Failure {
     if (advice === 'unrecoverable') return FINAL
     if (advice === 'retry-after') {
       const { delayMs, scope } = error as RetryAfterError
+      // It may have been changed since it was made, or come from another copy of this package.
+      if (!(Number.isFinite(delayMs) && delayMs >= 0)) return ORDINARY
       return { kind: 'deferred', delayMs, closesLane: scope === 'lane' }
     }
     if (isLaneError(error)) return error.code === 'COMMAND_TIMEOUT' ? TIMED_OUT : ORDINARY

@@ -77,10 +77,9 @@ export class LaneHandle {
   /** Limits, breaker and boost as the options now say. */
   #applyPolicies(before: LaneLimits): void {
     const { limits, policies } = this.#lane
-    if (policies !== undefined) return policies.configure(before, limits)
-    if (!LanePolicies.areNeeded(limits)) return
-    const made = this.#core.policiesOf(this.#lane)
-    if (limits.boost !== undefined) made.waitsAll()
+    if (policies === undefined && !LanePolicies.areNeeded(limits)) return
+    // Made for what was before, so that a lane that joins a group changes it like one that was in it.
+    this.#core.policiesOf(this.#lane, before).configure(before, limits)
   }
 
   /** Who is next in the lane as the options now say. */

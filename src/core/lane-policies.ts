@@ -25,11 +25,11 @@ export class LanePolicies {
   #alarm: Alarm | undefined
   #asideAlarm: Alarm | undefined
 
-  constructor(core: QueueCore, lane: LaneState) {
+  constructor(core: QueueCore, lane: LaneState, limits: LaneLimits) {
     this.#core = core
     this.#lane = lane
     this.#rate = new RateGate({
-      limits: lane.limits.rateLimits,
+      limits: limits.rateLimits,
       group: (name) => core.rateGroup(name),
       member: {
         order: () => 2 * lane.effectivePriority + (lane.limits.protected ? 0 : 1),
@@ -40,9 +40,9 @@ export class LanePolicies {
         },
       },
     })
-    this.#breaker = this.#newBreaker(lane.limits)
+    this.#breaker = this.#newBreaker(limits)
     this.#gates = this.#allGates()
-    this.#urgency = this.#newUrgency(lane.limits)
+    this.#urgency = this.#newUrgency(limits)
   }
 
   /** Whether the lane's limits ask for any of it. */
@@ -59,7 +59,7 @@ export class LanePolicies {
     if (JSON.stringify(before.boost) !== JSON.stringify(limits.boost)) {
       this.#urgency.dispose()
       this.#urgency = this.#newUrgency(limits)
-      this.waitsAll()
+      for (const entry of this.#lane.backlog.entries()) this.waits(entry)
     }
     this.askAgain()
   }
@@ -172,11 +172,6 @@ export class LanePolicies {
   reasons(entry: Entry): Reason[] {
     const now = this.#core.clock.now()
     return this.#gates.flatMap((gate) => gate.reason(askOf(entry), now) ?? [])
-  }
-
-  /** The boost is new: what waits is looked at. */
-  waitsAll(): void {
-    for (const entry of this.#lane.backlog.entries()) this.waits(entry)
   }
 
   /** A command waits: does it make its lane urgent? */

@@ -123,7 +123,7 @@ export class Lending {
     let capPlace: Slot | undefined
     for (let parent = this.#waiters.get(entry); parent !== undefined; parent = this.#above(parent)) {
       const { slot } = parent
-      if (slot === undefined || slot.zombie || slot.waiting === 0) continue
+      if (slot === undefined || slot.zombie || slot.isYielded || slot.waiting === 0) continue
       if (parent.lane === lane && slot.laneTo === undefined) lanePlace ??= slot
       if (scheduler.hasCap && slot.capTo === undefined) capPlace ??= slot
     }

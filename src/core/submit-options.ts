@@ -108,6 +108,7 @@ export function checkSubmitOptions(options: SubmitOptions, clock: Clock): Checke
   if (signal !== undefined && !isSignal(signal)) throw configInvalid('submit signal', 'an AbortSignal', signal)
   const hasTraits = key !== undefined || weight !== undefined || cost !== undefined || deadlineMs !== undefined
   if (hasTraits) checkTraits(options)
+  const ownCost = cost === undefined ? undefined : checkedCost('submit cost', cost)
   return {
     id,
     priority: priority ?? DEFAULT_PRIORITY,
@@ -119,26 +120,27 @@ export function checkSubmitOptions(options: SubmitOptions, clock: Clock): Checke
     metadata: options.metadata,
     dedupe: options.dedupe === undefined ? undefined : dedupeOptions('submit dedupe', options.dedupe),
     hasTraits,
-    own: hasTraits ? { priority, timeoutMs, retry, key, weight, cost, deadlineMs } : { priority, timeoutMs, retry },
+    own: hasTraits
+      ? { priority, timeoutMs, retry, key, weight, cost: ownCost, deadlineMs }
+      : { priority, timeoutMs, retry },
   }
 }
 
-function checkTraits({ key, weight, cost, deadlineMs }: SubmitOptions): void {
+function checkTraits({ key, weight, deadlineMs }: SubmitOptions): void {
   if (key !== undefined) checkText('submit key', key)
   if (weight !== undefined && !(typeof weight === 'number' && weight > 0 && weight < Number.POSITIVE_INFINITY)) {
     throw configInvalid('submit weight', 'a number above 0', weight)
   }
-  if (cost !== undefined) checkCost('submit cost', cost)
   if (deadlineMs !== undefined) checkMs('submit deadlineMs', deadlineMs, 'above 0')
 }
 
-/** Checks a cost: an amount, or an amount per unit. */
-export function checkCost(option: string, cost: unknown): asserts cost is Cost {
+/** A cost of ours: an amount, or an amount per unit, each read once. What the giver changes later changes nothing. */
+export function checkedCost(option: string, cost: unknown): Cost {
+  const copy = typeof cost === 'object' && cost !== null && !Array.isArray(cost) ? { ...cost } : cost
   const isAmount = (value: unknown): boolean =>
     typeof value === 'number' && value >= 0 && value < Number.POSITIVE_INFINITY
-  if (isAmount(cost)) return
-  const isObject = typeof cost === 'object' && cost !== null && !Array.isArray(cost)
-  if (isObject && Object.values(cost).every(isAmount)) return
+  const isObject = typeof copy === 'object' && copy !== null && copy !== cost
+  if (isObject ? Object.values(copy).every(isAmount) : isAmount(copy)) return copy as Cost
   throw configInvalid(option, 'a number of 0 or more, or an object of such numbers by unit', cost)
 }
 
