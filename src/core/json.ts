@@ -14,12 +14,23 @@ export function jsonText(what: string, value: unknown): string {
 }
 
 function refuseOthers(key: string, value: unknown): unknown {
-  const isBent = typeof value === 'number' && !Number.isFinite(value)
-  if (!isBent && typeof value !== 'function' && typeof value !== 'symbol' && typeof value !== 'bigint') return value
-  throw new TypeError(
-    `${key === '' ? 'it' : `its '${key}'`} is ${typeof value === 'bigint' ? 'a BigInt' : show(value)}`,
-  )
+  const what = otherThanJson(value)
+  if (what === undefined) return value
+  throw new TypeError(`${key === '' ? 'it' : `its '${key}'`} is ${what}`)
 }
+
+/** What a value is that JSON has no form for; undefined when it has one. */
+function otherThanJson(value: unknown): string | undefined {
+  if (typeof value === 'bigint') return 'a BigInt'
+  if (typeof value === 'function' || typeof value === 'symbol') return show(value)
+  if (typeof value === 'number') return Number.isFinite(value) ? undefined : String(value)
+  if (typeof value !== 'object' || value === null) return undefined
+  // A Map or a Set would come back empty, bytes as an object of numbers.
+  const tag = Object.prototype.toString.call(value).slice('[object '.length, -1)
+  return JSON_OBJECTS.has(tag) ? undefined : `a ${tag}`
+}
+
+const JSON_OBJECTS = new Set(['Object', 'Array', 'String', 'Number', 'Boolean'])
 
 const notJson = (what: string, why: string, cause?: unknown): LaneError =>
   new LaneError('PAYLOAD_INVALID', `${what} must be JSON: ${why}`, cause === undefined ? {} : { cause })

@@ -2,9 +2,10 @@
  * When commands arrive: small sources of instants in milliseconds since the start of a simulation, and what makes
  * arrivals of them. Each can be read any number of times and gives the same every time.
  */
+
+import { seededRandom } from './seeded-random.js'
 import { invalid } from './simulate-checks.js'
 import type { Arrival } from './simulate-options.js'
-import { seededRandom } from './seeded-random.js'
 
 /** Which part of an endless row of instants is wanted. */
 export type InstantsOptions = {
@@ -71,7 +72,10 @@ export function merge<T extends number | Arrival>(...traces: readonly Iterable<T
   return repeatable(function* () {
     const heads = traces.map((one) => new Head(one[Symbol.iterator]()))
     for (;;) {
-      const first = heads.reduce<Head<T> | undefined>((best, head) => (head.at < (best?.at ?? Infinity) ? head : best), undefined)
+      const first = heads.reduce<Head<T> | undefined>(
+        (best, head) => (head.at < (best?.at ?? Infinity) ? head : best),
+        undefined,
+      )
       if (first?.value === undefined) return
       yield first.value
       first.next()
@@ -93,14 +97,18 @@ class Head<T extends number | Arrival> {
   next(): void {
     const { done, value } = this.#rest.next()
     this.value = done === true ? undefined : value
-    this.at = this.value === undefined ? Number.POSITIVE_INFINITY : typeof this.value === 'number' ? this.value : this.value.at
+    this.at =
+      this.value === undefined ? Number.POSITIVE_INFINITY : typeof this.value === 'number' ? this.value : this.value.at
   }
 }
 
 /** Whatever a generator gives, from the start each time it is read. */
 const repeatable = <T>(generate: () => Iterator<T>): Iterable<T> => ({ [Symbol.iterator]: generate })
 
-function limited({ fromMs = 0, untilMs = Infinity, count = Infinity }: InstantsOptions, instants: () => Iterable<number>): Iterable<number> {
+function limited(
+  { fromMs = 0, untilMs = Infinity, count = Infinity }: InstantsOptions,
+  instants: () => Iterable<number>,
+): Iterable<number> {
   return repeatable(function* () {
     let left = count
     for (const at of instants()) {
