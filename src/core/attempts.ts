@@ -12,6 +12,7 @@ import type { QueueCore } from './core.js'
 import type { Entry, Traits } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
 import type { Interruption } from './interruption.js'
+import { freeKey, holdKey } from './keys.js'
 import type { LaneState } from './lane.js'
 import type { Lending, Loan } from './lending.js'
 import { type Outcome, outcomeOf } from './outcome.js'
@@ -61,7 +62,7 @@ export class Attempts implements SlotOwner, BodyStopper {
     if (loan === undefined) core.scheduler.acquire(lane)
     else this.#lending.take(slot, lane, loan)
     if (traits !== undefined) this.#beginWith(traits, entry)
-    if (lane.backlog.keys !== undefined && loan?.keepsKey !== true) this.#interruption.holdKey(entry)
+    if (lane.backlog.keys !== undefined && loan?.keepsKey !== true) holdKey(entry)
     if (lane.limits.givesBack && loan === undefined) this.#interruption.started(slot, lane)
     if (lane.policies !== undefined) lane.policies.started(entry)
     if (entry.policy.timeoutMs !== undefined) this.#limit(slot, entry.policy.timeoutMs, traits?.usedMs)
@@ -278,7 +279,7 @@ export class Attempts implements SlotOwner, BodyStopper {
     // Cancelled inside ctx.yield, a body goes on without a place.
     if (slot.isYielded) slot.isYielded = false
     else this.#lending.giveBack(slot, entry)
-    this.#interruption.freeKey(entry)
+    freeKey(entry)
     if (slot.taker !== undefined) this.#interruption.gaveUp(slot, lane)
     slot.since = undefined
     slot.startNumber = 0

@@ -12,6 +12,7 @@ import type { Context } from './context.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
+import { freeKey, holdKey } from './keys.js'
 import type { LaneState } from './lane.js'
 import type { Slot } from './slot.js'
 import { transition } from './transitions.js'
@@ -51,6 +52,8 @@ export class Interruption {
   #takers: readonly LaneState[] = []
   #donors: readonly DonorLane[] = []
   #starts = 0
+  /** Lanes in which a body has yielded since the last pass. */
+  readonly #yieldedIn = new Set<LaneState>()
 
   constructor(core: QueueCore) {
     this.#core = core
@@ -101,9 +104,10 @@ export class Interruption {
   gaveUp(slot: Slot, lane: LaneState): void {
     const core = this.#core
     core.alarms.clear(slot.preemptGrace)
+    // One that was late is a free slot like any other: whoever asked may have got another one meanwhile.
+    if (slot.isDemanded) core.scheduler.owe(slot.taker as LaneState)
     this.#forgetDemand(slot)
     lane.givingUp--
-    core.scheduler.owe(slot.taker as LaneState)
     slot.taker = undefined
   }
 
@@ -118,6 +122,7 @@ export class Interruption {
     lane.backlog.putFirst(entry, core.seqOfEntry(entry), true)
     core.scheduler.update(lane)
     core.askForPass()
+    this.#yieldedIn.add(lane)
     const { traits } = entry
     traits.yielding = new Promise((resolve, reject) => {
       traits.goOn = (error) => {
@@ -132,6 +137,14 @@ export class Interruption {
     return traits.yielding
   }
 
+  /** After a pass: bodies that could not go on at once add to their lane's backlog. */
+  countYielded(): void {
+    if (this.#yieldedIn.size === 0) return
+    const lanes = [...this.#yieldedIn]
+    this.#yieldedIn.clear()
+    for (const lane of lanes) this.#core.backlogGrew(lane)
+  }
+
   /** Takes a slot for a body that has yielded. */
   takeSlot(entry: Entry): void {
     const core = this.#core
@@ -141,34 +154,9 @@ export class Interruption {
     transition(run, 'active')
     lane.active++
     core.scheduler.acquire(lane)
-    this.holdKey(entry)
+    holdKey(entry)
     slot.since = core.clock.now()
     this.started(slot, lane)
-  }
-
-  /** An attempt takes a place of its key, where that is limited. */
-  holdKey(entry: Entry): void {
-    const { keys } = entry.lane.backlog
-    const traits = entry.details?.traits
-    if (keys === undefined || traits?.key === undefined || traits.holdsKey) return
-    ;(entry.slot as Slot).isPlain = false
-    traits.holdsKey = true
-    keys.acquire(traits.key)
-  }
-
-  /** The same for a body that runs, after the rules of the lane's keys have changed. */
-  holdKeyAgain(entry: Entry): void {
-    if (entry.details?.traits === undefined) return
-    entry.traits.holdsKey = false
-    this.holdKey(entry)
-  }
-
-  /** A place of a key goes back. */
-  freeKey(entry: Entry): void {
-    const traits = entry.details?.traits
-    if (traits?.holdsKey !== true) return
-    traits.holdsKey = false
-    entry.lane.backlog.keys?.release(traits.key as string)
   }
 
   /** How many slots the lane lacks that are not on their way to it. */
@@ -215,7 +203,7 @@ export class Interruption {
     const core = this.#core
     const { run, lane } = entry
     this.ended(slot, lane)
-    this.freeKey(entry)
+    freeKey(entry)
     core.alarms.clear(slot.timeout)
     slot.timeout = undefined
     slot.isPlain = false

@@ -6,6 +6,7 @@ import type { Bucket } from './bucket.js'
 import type { Entry } from './entry.js'
 import type { KeyedBucket, KeyLine } from './keyed-bucket.js'
 import type { KeyRules } from './lane-limits.js'
+import type { Slot } from './slot.js'
 
 /** One key in use. */
 export class KeyUse {
@@ -89,4 +90,29 @@ export class Keys {
       this.#onChange(line.bucket)
     }
   }
+}
+
+/** A body takes a place of its command's key, where keys are limited or take turns. */
+export function holdKey(entry: Entry): void {
+  const { keys } = entry.lane.backlog
+  const traits = entry.details?.traits
+  if (keys === undefined || traits?.key === undefined || traits.holdsKey) return
+  ;(entry.slot as Slot).isPlain = false
+  traits.holdsKey = true
+  keys.acquire(traits.key)
+}
+
+/** The same for a body that runs, after the rules of the lane's keys have changed. */
+export function holdKeyAgain(entry: Entry): void {
+  if (entry.details?.traits === undefined) return
+  entry.traits.holdsKey = false
+  holdKey(entry)
+}
+
+/** The place of its key goes back. */
+export function freeKey(entry: Entry): void {
+  const traits = entry.details?.traits
+  if (traits?.holdsKey !== true) return
+  traits.holdsKey = false
+  entry.lane.backlog.keys?.release(traits.key as string)
 }

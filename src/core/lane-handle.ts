@@ -3,6 +3,7 @@ import { Backlog } from './backlog.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import type { Interruption } from './interruption.js'
+import { holdKeyAgain } from './keys.js'
 import type { LaneState, LaneStatus } from './lane.js'
 import { type LaneLimits, laneLimits, lanePriority } from './lane-limits.js'
 import { changedOptions, type LaneDefinition } from './lane-options.js'
@@ -91,7 +92,7 @@ export class LaneHandle {
     }
     lane.backlog = new Backlog(lane, limits.lifo, limits.keys, backlog.placesUsed)
     for (const { entry } of this.#core.slots) {
-      if (entry?.lane === lane && entry.slot?.isYielded !== true) this.#interruption.holdKeyAgain(entry)
+      if (entry?.lane === lane && entry.slot?.isYielded !== true) holdKeyAgain(entry)
     }
     backlog.moveTo(lane.backlog)
     // In a line by key nothing is found by its number.

@@ -36,7 +36,7 @@ export class LanePolicies {
         isWaiting: () => lane.backlog.hasNext && lane.hasRoom && !lane.paused,
         wake: () => {
           this.askAgain()
-          core.askForPass()
+          this.#askAsideAgain()
         },
       },
     })
@@ -87,6 +87,13 @@ export class LanePolicies {
       this.#core.askForPass()
     })
     return false
+  }
+
+  /** Something changed for who waits aside; a lane where nobody does needs no pass. */
+  #askAsideAgain(): void {
+    if (this.#asideAlarm === undefined) return
+    this.forgetAside()
+    this.#core.askForPass()
   }
 
   /** Nobody waits aside any more. */

@@ -23,6 +23,7 @@ export function runPass({ core, attempts, outcomes, lending, interruption }: Pas
     (entry, loan) => attempts.start(entry, loan),
     (entry, error) => outcomes.cannotRun(entry, error),
   )
+  interruption.countYielded()
   interruption.askForSlots()
 }
 

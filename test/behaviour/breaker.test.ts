@@ -251,6 +251,35 @@ describe('neither for nor against it:', () => {
   })
 })
 
+describe('a trial that is cancelled while it waits inside ctx.yield gives its place back:', () => {
+  test.fails.each<[string, (t: Setup<'high' | 'work'>, id: string) => unknown]>([
+    ['by its id', (t, id) => t.queue.cancel(id)],
+    ['with its lane', (t) => t.queue.lane('work').cancelAll()],
+    ['by a clear', (t) => t.queue.lane('work').clear()],
+  ])('%s', async (_how, cancel) => {
+    await using t = await setup(
+      { high: { priority: 0, minConcurrency: 0 }, work: { ...work, priority: 5, minConcurrency: 0 } },
+      { maxConcurrency: 1 },
+    )
+    for (let n = 0; n < 4; n++) await errorOf(t.queue.submit('work', fails))
+    const trial = t.queue.submit('work', async (ctx) => {
+      await t.sleep(10)
+      await ctx.yield()
+    })
+    const error = errorOf(trial)
+    await t.clock.advance(505)
+    void t.queue.submit('high', t.takes(50))
+    await t.clock.advance(10)
+    expect([trial.state, states(t).at(-1)]).toEqual(['pending', 'half_open'])
+    cancel(t, trial.id)
+    expect((await error)['code']).toBe('COMMAND_CANCELLED')
+    const next = t.queue.submit('work', () => 'let through')
+    await t.clock.advance(50)
+    expect(await t.clock.expectSettled(next)).toBe('let through')
+    expect(states(t).at(-1)).toBe('closed')
+  })
+})
+
 test('what was started before it opened says nothing about now', async () => {
   await using t = await setup({ work })
   const slow = errorOf(

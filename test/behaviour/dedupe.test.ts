@@ -131,6 +131,18 @@ describe('drop, the default:', () => {
     expect(await owner).toBe('owner')
   })
 
+  test('a duplicate’s own signal, delay and timeout are not the owner’s', async () => {
+    await using t = await setup()
+    const owner = t.queue.submit('work', t.takes(50, 'owner'), drop)
+    const stop = new AbortController()
+    const duplicate = t.queue.submit('work', () => 1, { ...drop, signal: stop.signal, delayMs: 500, timeoutMs: 1 })
+    await t.clock.advance(10)
+    stop.abort()
+    await t.clock.advance(40)
+    expect(duplicate).toBe(owner)
+    expect(await owner).toBe('owner')
+  })
+
   test('ctx.run of a duplicate waits for the owner, and deadlocks nobody', async () => {
     await using t = await setup({ work: { maxConcurrency: 1 } })
     const parent = t.queue.submit('work', (ctx) => ctx.run('work', () => 'never run', drop))
@@ -603,6 +615,15 @@ test.each<[string, unknown, string]>([
   expect(error).toMatchObject({ code: 'CONFIG_INVALID', option })
 })
 
+/** The value of a run, or the code of its error. */
+const outcomeOf = (run: PromiseLike<unknown>): Promise<unknown> =>
+  Promise.resolve(
+    run.then(
+      (value) => value,
+      (error: unknown) => (error as { code: string }).code,
+    ),
+  )
+
 describe('payloads that are checked asynchronously:', () => {
   type Verdict = { readonly value: number } | { readonly issues: readonly { readonly message: string }[] }
 
@@ -683,6 +704,50 @@ describe('payloads that are checked asynchronously:', () => {
     expect(owner.state).toBe('pending')
     await t.queue.start()
     expect(await owner).toBe('owner')
+  })
+
+  test('a newcomer whose owner starts while it is checked follows it', async () => {
+    await using t = await setup({ work: { maxConcurrency: 1 } }, { start: false })
+    const { definition, verdicts } = slowSchema()
+    t.queue.handle(definition, (n) => n)
+    const owner = t.queue.submit('work', t.takes(10, 'owner'), drop)
+    const next = t.queue.submit('work', definition(7), replace)
+    await t.queue.start()
+    await t.clock.advance(5)
+    verdicts[0]?.open({ value: 7 })
+    await t.clock.settle()
+    expect([owner.state, next.state]).toEqual(['active', 'delayed'])
+    await t.clock.advance(5)
+    expect(await owner).toBe('owner')
+    expect(await t.clock.expectSettled(next)).toBe(7)
+    expect(await t.queue.submit('work', () => 'free', drop)).toBe('free')
+  })
+
+  test('several newcomers that are checked together replace each other as they are accepted', async () => {
+    await using t = await setup({ work: {} }, { start: false })
+    const { definition, verdicts } = slowSchema()
+    t.queue.handle(definition, (n) => n)
+    const owner = outcomeOf(t.queue.submit('work', () => 'owner', drop))
+    const runs = [1, 2, 3].map((n) => outcomeOf(t.queue.submit('work', definition(n), replace)))
+    for (const index of [2, 0, 1]) {
+      verdicts[index]?.open({ value: index + 1 })
+      await t.clock.settle()
+    }
+    await t.queue.start()
+    const gone = 'COMMAND_CANCELLED'
+    expect(await t.clock.expectSettled(Promise.all([owner, ...runs]))).toEqual([gone, gone, 2, gone])
+    expect(await t.queue.submit('work', () => 'free', drop)).toBe('free')
+  })
+
+  test('two submits of an id that nobody holds, checked together, are one command', async () => {
+    await using t = await setup()
+    const { definition, verdicts } = slowSchema()
+    t.queue.handle(definition, (n) => n)
+    const first = t.queue.submit('work', definition(1), replace)
+    const second = t.queue.submit('work', definition(2), drop)
+    expect(second).toBe(first)
+    verdicts[0]?.open({ value: 1 })
+    expect(await t.clock.expectSettled(first)).toBe(1)
   })
 
   test('a follower is remembered when its payload is accepted, also when the owner has settled meanwhile', async () => {

@@ -4,9 +4,11 @@ import {
   discard,
   type FunctionCommand,
   type LaneDefinition,
+  type LaneOptions,
   PriorityBoostConfig,
   RateLimitConfig,
   RetryPolicy,
+  type SubmitOptions,
   snooze,
 } from '@a3s-lab/lane'
 import { expect, test } from 'vitest'
@@ -895,4 +897,177 @@ test('a long generation keeps its partial text across three preemptions', async 
   expect(await run).toBe(words.join(' '))
   expect(generated).toEqual(words)
   expect(t.recorder.of('queue.command.resumed')).toHaveLength(3)
+})
+
+test('a preempted command counts for the pressure of its lane', async () => {
+  await using t = await setup({ control, work: { ...work, pressureThreshold: 1 } }, { maxConcurrency: 1 })
+  void t.queue.submit('work', stopping(t, 'low', 50))
+  await t.clock.settle()
+  t.recorder.clear()
+  void t.queue.submit('control', t.takes(10))
+  await t.clock.advance(100)
+  const lane = t.recorder.keys().filter((key) => key === 'queue.lane.pressure' || key === 'queue.lane.idle')
+  expect(lane).toEqual(['queue.lane.pressure', 'queue.lane.idle'])
+})
+
+test('a preempted command waits in a paused lane, and in one that is out of room', async () => {
+  await using t = await setup({ control, work }, { maxConcurrency: 1 })
+  const low = t.queue.submit('work', stopping(t, 'low', 50))
+  await t.clock.settle()
+  void t.queue.submit('control', t.takes(10))
+  await t.clock.settle()
+  t.queue.lane('work').pause()
+  await t.clock.advance(100)
+  expect([low.state, t.queue.stats().totalSlots]).toEqual(['pending', 0])
+  t.queue.lane('work').resume()
+  await t.clock.advance(50)
+  expect(await low).toBe('low')
+})
+
+test('whoever reads the progress of a preempted command goes on reading', async () => {
+  await using t = await setup({ control, work }, { maxConcurrency: 1 })
+  const low = t.queue.submit('work', async (ctx) => {
+    const from = (ctx.restored as number | undefined) ?? 0
+    for (let n = from + 1; n <= 3; n++) {
+      await napping(t, 10, ctx.signal)
+      ctx.progress(n)
+      await ctx.checkpoint(n)
+    }
+  })
+  const seen: unknown[] = []
+  const read = (async () => {
+    for await (const value of low.progress()) seen.push(value)
+  })()
+  await t.clock.advance(15)
+  await t.queue.submit('control', () => 1)
+  await t.clock.advance(100)
+  await read
+  expect(seen).toEqual([1, 2, 3])
+})
+
+test('a preempted command has its logs and failures in one record', async () => {
+  await using t = await setup({ control, work: { ...work, retry: RetryPolicy.fixed(1, 0) } }, { maxConcurrency: 1 })
+  const low = t.queue.submit('work', async (ctx) => {
+    ctx.log(`begins ${ctx.attempt}`)
+    await napping(t, 20, ctx.signal)
+    if (ctx.attempt === 1) throw new Error('first')
+  })
+  await t.clock.advance(5)
+  await t.queue.submit('control', () => 1)
+  await t.clock.advance(100)
+  const record = await t.queue.get(low.id)
+  expect(record?.logs?.map(({ attempt, line }) => `${attempt} ${line}`)).toEqual([
+    '1 begins 1',
+    '1 begins 1',
+    '2 begins 2',
+  ])
+  expect(record?.history?.map(({ attempt, error }) => `${attempt} ${error}`)).toEqual(['1 first'])
+})
+
+test('a preempted child goes on in the place of its waiting parent', async () => {
+  await using t = await setup(
+    { control, work: { ...work, maxConcurrency: 1 }, children: { ...work, priority: 7 } },
+    { maxConcurrency: 2 },
+  )
+  const starts: number[] = []
+  const parent = t.queue.submit('work', (ctx) =>
+    ctx.run('children', async (child) => {
+      starts.push(child.attempt)
+      const from = (child.restored as number | undefined) ?? 0
+      await child.checkpoint(from + 1)
+      await napping(t, 50, child.signal)
+      return `child ${from + 1}`
+    }),
+  )
+  await t.clock.advance(10)
+  const high = t.queue.submit('control', t.takes(200, 'high'))
+  await t.clock.settle()
+  expect([high.state, starts]).toEqual(['active', [1, 1]])
+  expect(t.queue.stats().totalSlots).toBe(2)
+  await t.clock.advance(50)
+  expect(await t.clock.expectSettled(parent)).toBe('child 2')
+  await t.clock.advance(150)
+  expect(await high).toBe('high')
+})
+
+test('a child of a preempting lane runs in the place of its parent and preempts nobody', async () => {
+  await using t = await setup({ control, work }, { maxConcurrency: 2 })
+  const other = t.queue.submit('work', stopping(t, 'other', 100))
+  const parent = t.queue.submit('work', (ctx) => ctx.run('control', t.takes(10, 'child')))
+  await t.clock.advance(10)
+  expect(await t.clock.expectSettled(parent)).toBe('child')
+  expect(other.state).toBe('active')
+  expect(t.recorder.of('queue.command.preempted')).toEqual([])
+  await t.clock.advance(100)
+})
+
+async function threeAskAtOnce(options: LaneOptions, submitted: SubmitOptions): Promise<number> {
+  await using t = await setup({ control: { ...control, ...options }, work }, { maxConcurrency: 3 })
+  for (let n = 0; n < 3; n++) void t.queue.submit('work', slowToStop(t, 'low', 1000, 20))
+  await t.clock.settle()
+  for (let n = 0; n < 3; n++) void t.queue.submit('control', stopping(t, 'high', 1000), submitted)
+  await t.clock.advance(20)
+  return t.queue.lane('control').status().active
+}
+
+test('every waiting command asks for its slot at once', async () => {
+  expect(await threeAskAtOnce({}, {})).toBe(3)
+})
+
+test.fails.each<[string, LaneOptions, SubmitOptions]>([
+  ['a rate limit', { rateLimit: RateLimitConfig.perSecond(100) }, {}],
+  ['keys', { fairness: 'key', keyConcurrency: 5 }, { key: 'a' }],
+  ['a deadline', {}, { deadlineMs: 1000 }],
+])('every waiting command asks for its slot at once in a lane with %s', async (_what, options, submitted) => {
+  expect(await threeAskAtOnce(options, submitted)).toBe(3)
+})
+
+test('a lane asks for no more slots than its tokens or its keys allow', async () => {
+  await using t = await setup(
+    {
+      control: { ...control, rateLimit: RateLimitConfig.perHour(1) },
+      keyed: { ...control, keyConcurrency: 1 },
+      work,
+    },
+    { maxConcurrency: 6 },
+  )
+  for (let n = 0; n < 6; n++) void t.queue.submit('work', slowToStop(t, 'low', 1000, 20))
+  for (let n = 0; n < 2; n++) void t.queue.submit('work', slowToStop(t, 'low', 1000, 20))
+  t.queue.lane('work').configure({ maxConcurrency: 6 })
+  await t.clock.settle()
+  expect(t.queue.lane('work').status().active).toBe(6)
+  for (let n = 0; n < 3; n++) {
+    void t.queue.submit('control', stopping(t, 'high', 1000))
+    void t.queue.submit('keyed', stopping(t, 'keyed', 1000), { key: 'a' })
+  }
+  await t.clock.advance(100)
+  expect(t.queue.stats().lanes).toMatchObject({ control: { active: 1 }, keyed: { active: 1 }, work: { active: 4 } })
+  expect(t.recorder.of('queue.command.preempted')).toHaveLength(2)
+})
+
+test('a timeout adds up over yields and preemptions', async () => {
+  await using t = await setup(
+    { control, better: { priority: 1, minConcurrency: 0 }, work: { ...work, timeoutMs: 100 } },
+    { maxConcurrency: 1 },
+  )
+  const low = t.queue.submit('work', async (ctx) => {
+    if (ctx.restored === undefined) {
+      await napping(t, 30, ctx.signal)
+      await ctx.yield()
+      await ctx.checkpoint('yielded')
+    }
+    await napping(t, 1000, ctx.signal)
+  })
+  const error = errorOf(low)
+  await t.clock.advance(10)
+  void t.queue.submit('better', t.takes(500))
+  await t.clock.advance(550)
+  // 30 ms before the yield, 30 ms since 530
+  void t.queue.submit('control', t.takes(300))
+  await t.clock.advance(10)
+  expect(low.state).toBe('pending')
+  await t.clock.advance(290 + 39)
+  expect(low.state).toBe('active')
+  await t.clock.advance(1)
+  expect((await error).message).toBe('Command timed out after 100ms')
 })

@@ -1,4 +1,7 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import {
+  type Clock,
   type CommandContext,
   type FunctionCommand,
   LaneConfig,
@@ -8,8 +11,9 @@ import {
   type RateLimitFields,
   RateLimitGroup,
   RetryPolicy,
+  type Timer,
 } from '@a3s-lab/lane'
-import { seededRandom } from '@a3s-lab/lane/testing'
+import { seededRandom, VirtualClock } from '@a3s-lab/lane/testing'
 import { describe, expect, test } from 'vitest'
 import { napping, sorted, stopping } from '../support/bodies.js'
 import { errorOf, type Setup, setup, thrownBy } from '../support/setup.js'
@@ -649,6 +653,53 @@ describe('what a command cost really:', () => {
   })
 })
 
+/** A clock that code which keeps the event loop busy can move on. */
+class BusyClock implements Clock {
+  readonly virtual = new VirtualClock()
+  busyMs = 0
+
+  now(): number {
+    return this.virtual.now() + this.busyMs
+  }
+
+  wallNow(): number {
+    return this.virtual.wallNow() + this.busyMs
+  }
+
+  setTimer(delayMs: number, fire: () => void): Timer {
+    return this.virtual.setTimer(delayMs, fire)
+  }
+
+  clearTimer(timer: Timer): void {
+    this.virtual.clearTimer(timer)
+  }
+}
+
+test.each(['token-bucket', 'sliding-window'] as const)(
+  'what is given back is found also when the loop was busy while the command started (%s)',
+  async (algorithm) => {
+    const clock = new BusyClock()
+    const rateLimit = RateLimitConfig.perSecond(100, { unit: 'tokens', algorithm })
+    await using queue = new QueueManager({ lanes: { work: { priority: 0, ...wide, rateLimit } }, clock })
+    const busy = (): void => {
+      clock.busyMs += 5
+    }
+    void queue.submit('work', busy, { cost: 0 })
+    const refunds = queue.submit(
+      'work',
+      async (ctx) => {
+        await Promise.resolve()
+        ctx.charge(10)
+      },
+      { cost: 100 },
+    )
+    await queue.start()
+    await clock.virtual.expectSettled(refunds)
+    const next = queue.submit('work', () => 'at once', { cost: 90 })
+    expect(await clock.virtual.expectSettled(next)).toBe('at once')
+  },
+)
+
 describe('a cost that can never be granted', () => {
   const rateLimit = new RateLimitConfig(100, 1000, { unit: 'tokens', burst: 50 })
 
@@ -886,6 +937,30 @@ describe('groups:', () => {
       new QueueManager({ lanes: { work: { priority: 0, rateLimit: RateLimitConfig.perSecond(n, { group }) } } })
     expect(made(2)).toBeInstanceOf(QueueManager)
     expect(thrownBy(() => made(3))['code']).toBe('CONFIG_INVALID')
+  })
+
+  test('a queue that was closed has no say in the numbers of its group any more, and is forgotten', async () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const group = new RateLimitGroup()
+    const made = (n: number): QueueManager =>
+      new QueueManager({
+        lanes: { work: { priority: 0, rateLimit: RateLimitConfig.perSecond(n, { group }) } },
+        clock: new VirtualClock(),
+      })
+    const closed: WeakRef<QueueManager>[] = []
+    for (let n = 0; n < 20; n++) {
+      const queue = made(1000)
+      await queue.start()
+      await queue.submit('work', () => 1)
+      await queue.close()
+      closed.push(new WeakRef(queue))
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    collect()
+    // The last one may still stand on the stack.
+    expect(closed.filter((queue) => queue.deref() !== undefined).length).toBeLessThan(3)
+    expect(made(7)).toBeInstanceOf(QueueManager)
   })
 
   test('a member that is configured changes the limit for all', async () => {

@@ -379,3 +379,57 @@ test('a cooperative body that yields often lets every better command through', a
   expect(waits).toHaveLength(20)
   expect(Math.max(...waits)).toBeLessThanOrEqual(2)
 })
+
+test('get and list show it once, as pending, beside the preempted and the new ones', async () => {
+  await using t = await setup(
+    { high: { ...high, preempts: true }, better: { ...high, priority: 1 }, low: { ...low, preemptible: true } },
+    { maxConcurrency: 2 },
+  )
+  const yields = t.queue.submit('low', async (ctx) => {
+    await napping(t, 10, ctx.signal)
+    await ctx.yield()
+  })
+  const preempted = t.queue.submit('low', stopping(t, 'preempted', 100))
+  await t.clock.advance(1)
+  const fresh = t.queue.submit('low', () => 1, { priority: 0 })
+  void t.queue.submit('high', t.takes(50))
+  void t.queue.submit('better', t.takes(50))
+  await t.clock.advance(10)
+  const { items } = await t.queue.list({ laneId: 'low' })
+  expect(items.map(({ id, state, attempt }) => [id, state, attempt])).toEqual([
+    [yields.id, 'pending', 1],
+    [preempted.id, 'pending', 1],
+    [fresh.id, 'pending', 0],
+  ])
+  expect((await t.queue.list({ state: 'pending', limit: 2 })).items).toHaveLength(2)
+  expect((await t.queue.get(yields.id))?.state).toBe('pending')
+  await t.clock.advance(200)
+})
+
+test('it counts for the pressure of its lane while it waits', async () => {
+  await using t = await setup({ high, low: { ...low, pressureThreshold: 2 } }, { maxConcurrency: 1 })
+  void t.queue.submit('low', inPieces(t, 'low', 2))
+  await t.clock.advance(1)
+  void t.queue.submit('low', () => 'waits')
+  void t.queue.submit('high', t.takes(50))
+  await t.clock.advance(9)
+  expect(t.queue.lane('low').status().pending).toBe(2)
+  expect(t.recorder.of('queue.lane.pressure')).toHaveLength(1)
+  await t.clock.advance(100)
+  expect(t.recorder.of('queue.lane.idle')).toHaveLength(1)
+})
+
+test('it waits for room when the lane is made smaller meanwhile', async () => {
+  await using t = await setup({ high, low: { ...low, maxConcurrency: 2 } }, { maxConcurrency: 2 })
+  const yields = t.queue.submit('low', inPieces(t, 'yields', 2))
+  void t.queue.submit('low', t.noting('other', 60))
+  await t.clock.advance(5)
+  void t.queue.submit('high', t.takes(20))
+  await t.clock.advance(10)
+  t.queue.lane('low').configure({ maxConcurrency: 1 })
+  await t.clock.advance(44)
+  expect([yields.state, t.notes]).toEqual(['pending', ['yields1', 'other']])
+  await t.clock.advance(1)
+  expect(t.notes).toEqual(['yields1', 'other', 'yields2'])
+  await t.clock.advance(10)
+})

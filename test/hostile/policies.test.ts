@@ -736,6 +736,30 @@ test('the busy queue of the tests below tells all that they listen to', async ()
   for (const key of told) expect(t.recorder.keys()).toContain(key)
 })
 
+test.fails('at each event of the busy queue the counts agree, and no more slots are taken than there are', async () => {
+  await using t = await setup(busyLanes, { maxConcurrency: 2 })
+  const ends: EventKey[] = [
+    'queue.command.completed',
+    'queue.command.failed',
+    'queue.command.timeout',
+    'queue.command.cancelled',
+  ]
+  let accepted = 0
+  let settled = 0
+  const wrong: unknown[] = []
+  t.queue.subscribeFiltered(({ key }: LaneEvent) => {
+    if (key === 'queue.command.submitted') accepted++
+    if (ends.includes(key)) settled++
+    const { totalPending, totalActive, totalDelayed, totalSlots } = t.queue.stats()
+    const counted = totalPending + totalActive + totalDelayed + settled
+    if (counted !== accepted || totalSlots > 2) wrong.push({ key, counted, accepted, totalSlots })
+    return false
+  })
+  await busyQueue(t)
+  expect(wrong).toEqual([])
+  expect(settled).toBeGreaterThan(10)
+})
+
 type Act = (t: Setup<'control' | 'work' | 'waits'>, ids: { lane_id: string; command_id?: string }) => unknown
 
 const everyLimit = (n: number): LaneOptions => ({
