@@ -127,6 +127,16 @@ export class Backlog {
     return (this.#filled.peek() as Bucket).nextCost()
   }
 
+  /** How many commands could be taken one after the other, counted up to `most`. */
+  startable(most: number): number {
+    let count = this.#front?.size ?? 0
+    for (const bucket of this.#filled.items()) {
+      if (count >= most) break
+      count += bucket.startable(most - count)
+    }
+    return Math.min(count, most)
+  }
+
   /** Takes out a command that waits in its chunk, wherever it stands; false when it does not. `seq` is its number in the queue. */
   extract(run: Run, seq: number): boolean {
     for (const bucket of this.#buckets.values()) {

@@ -30,6 +30,8 @@ export interface Bucket {
   readonly canTake: boolean
   /** No place from here on has been given out. */
   readonly nextPlace: number
+  /** How many could be taken one after the other, counted up to `most` or a little beyond. */
+  startable(most: number): number
   /** Appends a new command and gives its place. */
   push(run: Run, body: unknown, policy: AttemptPolicy, now: number, seq: number): number
   /** Keeps a place for a command that has to wait for its time. */
@@ -93,6 +95,10 @@ export class PlainBucket implements Bucket {
 
   get canTake(): boolean {
     return this.size > 0
+  }
+
+  startable(): number {
+    return this.size
   }
 
   push(run: Run, body: unknown, policy: AttemptPolicy, now: number, seq: number): number {

@@ -163,11 +163,9 @@ export class Interruption {
   #lack(lane: LaneState): number {
     const { scheduler } = this.#core
     if (lane.rank < 0 || scheduler.hasFreePlaceFor(lane)) return 0
-    // Each start may shut the lane or fill a key: then one at a time.
-    const isCounted = lane.policies === undefined && lane.backlog.keys === undefined
-    const wanted = isCounted ? Math.min(lane.backlog.size, lane.limits.max - lane.held) : 1
-    if (wanted <= lane.demanded) return 0
-    return mayStartNext(lane) ? wanted - lane.demanded : 0
+    const room = Math.min(lane.backlog.startable(lane.limits.max - lane.held), lane.limits.max - lane.held)
+    if (room <= lane.demanded || !mayStartNext(lane)) return 0
+    return (lane.policies?.grants(room) ?? room) - lane.demanded
   }
 
   #ask(slot: Slot, taker: LaneState): void {

@@ -129,6 +129,16 @@ export class KeyedBucket implements Bucket {
     return this.#order.next() !== undefined
   }
 
+  startable(most: number): number {
+    let count = 0
+    // Closed lines are few: the key of each has bodies that run.
+    for (const line of this.#lines.values()) {
+      if (count >= most) break
+      if (line.isOpen) count += Math.min(line.size, line.use === undefined ? line.size : this.#keys.roomOf(line.use))
+    }
+    return count
+  }
+
   push(run: Run): number {
     const entry = run.inner as Entry
     entry.place = this.nextPlace++

@@ -42,8 +42,12 @@ export class Keys {
 
   /** Whether one more command of the entry's key may run. Commands without a key are not limited. */
   hasRoom(entry: Entry): boolean {
-    const key = keyOf(entry)
-    return key === undefined || (this.#uses.get(key)?.running ?? 0) < this.rules.limit
+    return keyOf(entry) === undefined || this.running(entry) < this.rules.limit
+  }
+
+  /** How many more commands of a key may run. */
+  roomOf(use: KeyUse): number {
+    return this.rules.limit - use.running
   }
 
   /** Commands that run under the entry's key. */
@@ -53,7 +57,7 @@ export class Keys {
   }
 
   isFull(use: KeyUse): boolean {
-    return use.running >= this.rules.limit
+    return this.roomOf(use) <= 0
   }
 
   use(key: string): KeyUse {

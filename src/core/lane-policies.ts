@@ -75,7 +75,14 @@ export class LanePolicies {
     return false
   }
 
-  /** The same for a command that does not wait for its lane's turn: nobody else is kept back by it. */
+  /** How many commands may start now, as far as that is known: at most `most`. */
+  grants(most: number): number {
+    const now = this.#core.clock.now()
+    const isOnTrial = this.#breaker !== undefined && this.#breaker.state(now) !== 'closed'
+    return this.#rate.grants(isOnTrial ? Math.min(1, most) : most, now)
+  }
+
+  /** `mayStart` for a command that does not wait for its lane's turn: nobody else is kept back by it. */
   mayStartAside(cost: Cost | undefined): boolean {
     const { alarms } = this.#core
     const at = this.#readyAt(cost)

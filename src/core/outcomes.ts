@@ -16,7 +16,7 @@ import {
   type LaneErrorCode,
   show,
 } from './errors.js'
-import { classify } from './failure.js'
+import { classify, type Failure } from './failure.js'
 import type { LaneState } from './lane.js'
 import type { Outcome } from './outcome.js'
 import { rejectRun } from './run.js'
@@ -44,49 +44,41 @@ export class Outcomes {
     const { run, settle } = entry
     transition(run, 'completed')
     entry.result = value
-    if (entry.lane.policies !== undefined) entry.lane.policies.ended('success', entry)
     this.#settled(entry)
     if (core.events.hasSubscribers) {
       core.emit('queue.command.completed', { lane_id: run.laneId, command_id: run.id })
     }
+    // Last: it may tell of a change, and whoever hears of that finds counts and events that agree.
+    if (entry.lane.policies !== undefined) entry.lane.policies.ended('success', entry)
     settle(value)
   }
 
   /** The handler gave an outcome of its own. */
   decide(entry: Entry, outcome: Outcome): void {
+    if (outcome.kind === 'discard') this.#cancelled(entry, cancelledError(outcome.reason))
+    else this.#putOff(entry, outcome.delayMs, 'snoozed')
     entry.lane.policies?.ended('neutral', entry)
-    if (outcome.kind === 'discard') return this.#cancelled(entry, cancelledError(outcome.reason))
-    this.#putOff(entry, outcome.delayMs, 'snoozed')
   }
 
   /** An attempt's body threw. */
   threw(entry: Entry, error: unknown): void {
     const failure = classify(error, this.#core.clock.wallNow())
-    if (failure.kind === 'deferred') {
-      if (failure.closesLane) this.#core.policiesOf(entry.lane).closeFor(failure.delayMs)
-      entry.lane.policies?.ended('neutral', entry)
-      if (entry.more.deferrals >= entry.policy.maxDeferrals || this.#core.stopped) {
-        return this.#failed(entry, error, 'COMMAND_FAILED')
-      }
-      entry.more.deferrals++
-      return this.#putOff(entry, failure.delayMs, 'deferred')
-    }
-    entry.lane.policies?.ended('failure', entry)
-    if (failure.kind === 'final') return this.#failed(entry, error, 'COMMAND_FAILED')
-    this.#attemptFailed(entry, error, failure.timedOut ? 'COMMAND_TIMEOUT' : 'COMMAND_FAILED')
+    if (failure.kind === 'deferred') this.#deferred(entry, error, failure)
+    else if (failure.kind === 'final') this.#failed(entry, error, 'COMMAND_FAILED')
+    else this.#attemptFailed(entry, error, failure.timedOut ? 'COMMAND_TIMEOUT' : 'COMMAND_FAILED')
+    entry.lane.policies?.ended(failure.kind === 'deferred' ? 'neutral' : 'failure', entry)
   }
 
   /** An attempt ran out of time; its body may go on. */
   timedOut(entry: Entry, error: LaneError): void {
-    entry.lane.policies?.ended('failure', entry)
     this.#attemptFailed(entry, error, 'COMMAND_TIMEOUT')
+    entry.lane.policies?.ended('failure', entry)
   }
 
   /** A body has stopped because its slot was asked for: its command goes on later, before all others of its lane. */
   preempted(entry: Entry, taker: LaneState): void {
     const core = this.#core
     const { lane, run } = entry
-    lane.policies?.ended('neutral', entry)
     if (core.stopped) return this.#cancelled(entry, cancelledError('the queue was closed'))
     transition(run, 'pending')
     entry.traits.isPreempted = true
@@ -97,6 +89,7 @@ export class Outcomes {
       core.emit('queue.command.preempted', { lane_id: lane.id, command_id: run.id, by_lane_id: taker.id })
     }
     core.joins(entry)
+    lane.policies?.ended('neutral', entry)
   }
 
   /** Fails a command that cannot run at all. */
@@ -116,9 +109,9 @@ export class Outcomes {
     if (state === 'pending') this.#takeOutOfBacklog(entry)
     else if (state === 'delayed') this.#takeOutOfDelayed(entry)
     else this.stopper.orphan(entry)
-    if (state === 'active') lane.policies?.ended('neutral', entry)
     cancelled.push(entry)
     this.#cancelled(entry, error, cancelled)
+    if (state === 'active') lane.policies?.ended('neutral', entry)
     this.#core.backlogShrank(lane)
     this.#core.askForPass()
     context?.abort(error)
@@ -194,6 +187,16 @@ export class Outcomes {
     )
   }
 
+  /** Put off by its handler or by a provider, who may close the lane for others too. */
+  #deferred(entry: Entry, error: unknown, { delayMs, closesLane }: Extract<Failure, { kind: 'deferred' }>): void {
+    if (closesLane) this.#core.policiesOf(entry.lane).closeFor(delayMs)
+    if (entry.more.deferrals >= entry.policy.maxDeferrals || this.#core.stopped) {
+      return this.#failed(entry, error, 'COMMAND_FAILED')
+    }
+    entry.more.deferrals++
+    this.#putOff(entry, delayMs, 'deferred')
+  }
+
   #putOff(entry: Entry, delayMs: number, reason: 'snoozed' | 'deferred'): void {
     const core = this.#core
     const { run } = entry
@@ -266,7 +269,10 @@ export class Outcomes {
   #settledWith(traits: Traits, entry: Entry): void {
     if (traits.urgent !== undefined) entry.lane.policies?.waitsNoMore(entry)
     // Its body waits inside ctx.yield and is about to hear that it is over: from now on it holds nothing.
-    if (entry.slot?.isYielded === true) entry.slot.zombie = true
+    if (entry.slot?.isYielded === true) {
+      entry.slot.zombie = true
+      entry.lane.policies?.ended('neutral', entry)
+    }
     traits.checkpoint = undefined
     if (traits.dedupeId !== undefined) this.onOwnerSettled(traits.dedupeId, entry)
   }

@@ -65,6 +65,19 @@ export class RateGate implements Gate {
     return Math.max(alone, together)
   }
 
+  /** How many commands may start now, one after the other, at most `most`; where a limit counts anything but commands, one. */
+  grants(most: number, now: number): number {
+    let grants = this.#opensAt(now) > now ? 0 : most
+    for (const { counted } of this.#lines) {
+      const { unit = COMMANDS } = counted.limit
+      const { limiter } = counted
+      const some = unit === COMMANDS ? Math.floor(limiter.available(now) + slackOf(limiter.largest)) : 1
+      grants = Math.min(grants, some)
+    }
+    for (const [group, seat] of this.#seats) if (group.turnOf(seat, now) > now) grants = 0
+    return Math.max(0, grants)
+  }
+
   started(ask: Ask, now: number): void {
     for (const { counted } of this.#lines) counted.limiter.take(amountOf(counted.limit.unit, ask.cost), now)
     this.withdraw()

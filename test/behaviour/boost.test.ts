@@ -1,5 +1,6 @@
 import {
   defaultLanes,
+  LaneConfig,
   type LaneDefinition,
   PriorityBoostConfig,
   type PriorityBoostFields,
@@ -504,38 +505,68 @@ describe('starving and relieved', () => {
 })
 
 describe('the bound of a boosted wait', () => {
-  /** A better lane whose commands never end; the instant at which the worse lane's command starts. */
-  async function startUnderFlood(low: Partial<LaneDefinition>): Promise<number | undefined> {
+  const S = 10
+  const D = 300
+
+  /** A better lane whose commands never end; how long the last of `older + 1` commands of the worse lane waits. */
+  async function waitUnderFlood(low: Partial<LaneDefinition>, older = 0, priority = 1): Promise<number | undefined> {
     await using t = await setup(
-      { flood: { priority: 0, minConcurrency: 0 }, low: { priority: 5, minConcurrency: 0, ...low } },
+      { flood: { priority, minConcurrency: 0 }, low: { priority: 5, minConcurrency: 0, ...low } },
       { maxConcurrency: 2 },
     )
-    let startedAt: number | undefined
-    let left = 400
+    let waited: number | undefined
+    let left = 300
     const again = async (): Promise<void> => {
       if (left-- > 0) void t.queue.submit('flood', again)
-      await t.sleep(10)
+      await t.sleep(S)
     }
     for (let n = 0; n < 4; n++) void t.queue.submit('flood', again)
     await t.clock.advance(1)
+    for (let n = 0; n < older; n++) void t.queue.submit('low', t.takes(S))
+    const at = t.clock.now()
     void t.queue.submit('low', () => {
-      startedAt = t.clock.now()
+      waited = t.clock.now() - at
     })
     await t.clock.advance(1000)
-    const atEnd = startedAt
+    const byThen = waited
     await t.clock.advance(5000)
-    return atEnd
+    return byThen
   }
 
-  test('is the deadline and one body, with one command and nothing before it', async () => {
-    expect(await startUnderFlood({ priorityBoost: PriorityBoostConfig.standard(300) })).toBeLessThanOrEqual(
-      1 + 300 + 10,
-    )
+  const priorityBoost = PriorityBoostConfig.standard(D)
+
+  test('is the deadline and the end of one body, with nothing before the command', async () => {
+    expect(await waitUnderFlood({ priorityBoost })).toBeLessThanOrEqual(D + S)
+  })
+
+  test.each([
+    [3, 1],
+    [7, 2],
+  ])('grows by the bodies of the %i older commands, %i at a time', async (older, slots) => {
+    const waited = await waitUnderFlood({ priorityBoost, maxConcurrency: slots }, older)
+    expect(waited).toBeGreaterThan(S)
+    expect(waited).toBeLessThanOrEqual(D + Math.ceil((older + 1) / slots) * S)
+  })
+
+  test('is twice that beside a lane of priority 0, which nobody overtakes: the two take turns', async () => {
+    const waited = await waitUnderFlood({ priorityBoost, maxConcurrency: 1 }, 3, 0)
+    expect(waited).toBeGreaterThan(D + 4 * S)
+    expect(waited).toBeLessThanOrEqual(D + 2 * 4 * S)
   })
 
   test('is none without a boost: strict priority may starve', async () => {
-    expect(await startUnderFlood({})).toBeUndefined()
+    expect(await waitUnderFlood({})).toBeUndefined()
   })
+})
+
+test('a lane config with a boost survives JSON', async () => {
+  for (const boost of [PriorityBoostConfig.aggressive(1000), PriorityBoostConfig.disabled()]) {
+    const config = JSON.parse(JSON.stringify(new LaneConfig(0, 1).withPriorityBoost(boost))) as LaneConfig
+    await using t = await waiting(config)
+    void t.queue.submit('work', () => 1, { deadlineMs: 500 })
+    await until(t, 400)
+    expect(effective(t)).toBe(boost.enabled ? 2 : 10)
+  }
 })
 
 test('a boost is decided by the monotonic clock', async () => {

@@ -252,7 +252,7 @@ describe('neither for nor against it:', () => {
 })
 
 describe('a trial that is cancelled while it waits inside ctx.yield gives its place back:', () => {
-  test.fails.each<[string, (t: Setup<'high' | 'work'>, id: string) => unknown]>([
+  test.each<[string, (t: Setup<'high' | 'work'>, id: string) => unknown]>([
     ['by its id', (t, id) => t.queue.cancel(id)],
     ['with its lane', (t) => t.queue.lane('work').cancelAll()],
     ['by a clear', (t) => t.queue.lane('work').clear()],

@@ -1014,7 +1014,7 @@ test('every waiting command asks for its slot at once', async () => {
   expect(await threeAskAtOnce({}, {})).toBe(3)
 })
 
-test.fails.each<[string, LaneOptions, SubmitOptions]>([
+test.each<[string, LaneOptions, SubmitOptions]>([
   ['a rate limit', { rateLimit: RateLimitConfig.perSecond(100) }, {}],
   ['keys', { fairness: 'key', keyConcurrency: 5 }, { key: 'a' }],
   ['a deadline', {}, { deadlineMs: 1000 }],
@@ -1043,6 +1043,40 @@ test('a lane asks for no more slots than its tokens or its keys allow', async ()
   await t.clock.advance(100)
   expect(t.queue.stats().lanes).toMatchObject({ control: { active: 1 }, keyed: { active: 1 }, work: { active: 4 } })
   expect(t.recorder.of('queue.command.preempted')).toHaveLength(2)
+})
+
+test.each<[string, LaneOptions, readonly SubmitOptions[], number]>([
+  [
+    'tokens for the first two',
+    { rateLimit: RateLimitConfig.perHour(100, { unit: 'tokens' }) },
+    [{ cost: 60 }, { cost: 40 }, { cost: 10 }],
+    2,
+  ],
+  [
+    'tokens for the first, and for the third but not the second',
+    { rateLimit: RateLimitConfig.perHour(100, { unit: 'tokens' }) },
+    [{ cost: 60 }, { cost: 60 }, { cost: 10 }],
+    1,
+  ],
+  ['places for two of its keys', { keyConcurrency: 1 }, [{ key: 'a' }, { key: 'a' }, { key: 'b' }], 2],
+  ['places for all, one without a key', { keyConcurrency: 1 }, [{ key: 'a' }, {}, { key: 'b' }], 3],
+  ['room for two', { maxConcurrency: 2, keyConcurrency: 1 }, [{ key: 'a' }, { key: 'b' }, { key: 'c' }], 2],
+  [
+    'one place of a key and two tokens',
+    { keyConcurrency: 1, rateLimit: RateLimitConfig.perHour(2) },
+    [{ key: 'a' }, { key: 'b' }, { key: 'c' }],
+    2,
+  ],
+  ['a closed breaker', { breaker: { failureRatio: 1 } }, [{}, {}, {}], 3],
+])('no body is stopped in vain by a lane that has %s', async (_what, options, submitted, expected) => {
+  await using t = await setup({ control: { ...control, ...options }, work }, { maxConcurrency: 4 })
+  for (let n = 0; n < 4; n++) void t.queue.submit('work', slowToStop(t, 'low', 1000, 20))
+  await t.clock.settle()
+  for (const one of submitted) void t.queue.submit('control', stopping(t, 'high', 1000), one)
+  await t.clock.advance(500)
+  expect(t.queue.lane('control').status().active).toBe(expected)
+  expect(t.recorder.of('queue.command.preempted')).toHaveLength(expected)
+  expect(t.queue.lane('work').status().active).toBe(4 - expected)
 })
 
 test('a timeout adds up over yields and preemptions', async () => {

@@ -92,7 +92,7 @@ const mostWithin = (at: readonly number[], ms: number): number =>
 async function traffic(t: Setup<'work'>, seed: number): Promise<number[]> {
   const random = seededRandom(seed)
   const at: number[] = []
-  for (let n = 0; n < 150; n++) {
+  for (let n = 0; n < 100; n++) {
     const heap = random.next() < 0.2 ? 1 + Math.floor(random.next() * 12) : 1
     for (let one = 0; one < heap; one++) void t.queue.submit('work', stamping(t, at))
     await t.clock.advance(Math.floor(random.next() * 60))
@@ -101,19 +101,19 @@ async function traffic(t: Setup<'work'>, seed: number): Promise<number[]> {
   return at
 }
 
-test.each([1, 2, 3])('a sliding window never grants more than its number in any window (traffic %i)', async (seed) => {
+test.each([1, 2])('a sliding window never grants more than its number in any window (traffic %i)', async (seed) => {
   const rateLimit = { maxCommands: 4, windowMs: 130, algorithm: 'sliding-window' } as const
   await using t = await setup({ work: { ...wide, rateLimit } })
   const at = await traffic(t, seed)
-  expect(at.length).toBeGreaterThan(150)
+  expect(at.length).toBeGreaterThan(100)
   expect(mostWithin(at, 130)).toBe(4)
 })
 
-test.each([1, 2, 3])('a bucket never grants more than burst and rate in any interval (traffic %i)', async (seed) => {
+test.each([1, 2])('a bucket never grants more than burst and rate in any interval (traffic %i)', async (seed) => {
   const rateLimit = { maxCommands: 7, windowMs: 200, burst: 5 } as const
   await using t = await setup({ work: { ...wide, rateLimit } })
   const at = await traffic(t, seed)
-  expect(at.length).toBeGreaterThan(150)
+  expect(at.length).toBeGreaterThan(100)
   for (const ms of [1, 50, 130, 200, 1000, 2500]) {
     expect(mostWithin(at, ms), `in ${ms} ms`).toBeLessThanOrEqual(5 + (7 * ms) / 200 + 1e-6)
   }
@@ -1009,7 +1009,7 @@ describe('groups:', () => {
     const large: number[] = []
     void other.submit('low', () => 1, { cost: 100 })
     await t.clock.settle()
-    for (let n = 0; n < 500; n++) void other.submit('low', () => 1, { cost: 1 })
+    for (let n = 0; n < 200; n++) void other.submit('low', () => 1, { cost: 1 })
     await t.clock.advance(50)
     void t.queue.submit('work', stamping(t, large), { cost: 90 })
     await t.clock.advance(3000)
