@@ -61,12 +61,16 @@ export class Attempts implements SlotOwner, BodyStopper {
     lane.active++
     if (loan === undefined) core.scheduler.acquire(lane)
     else this.#lending.take(slot, lane, loan)
-    if (traits !== undefined) this.#beginWith(traits, entry)
+    if (traits !== undefined) beginWith(traits)
     if (lane.backlog.keys !== undefined && loan?.keepsKey !== true) holdKey(entry)
     if (lane.limits.givesBack && loan === undefined) this.#interruption.started(slot, lane)
-    if (lane.policies !== undefined) lane.policies.started(entry)
+    if (lane.policies !== undefined) lane.policies.started(entry, loan?.lanePlace !== undefined)
     if (entry.policy.timeoutMs !== undefined) this.#limit(slot, entry.policy.timeoutMs, traits?.usedMs)
     if (core.events.hasSubscribers && !this.#announce(slot, entry, isResumed)) return
+    if (traits?.urgent !== undefined) {
+      lane.policies?.waitsNoMore(entry)
+      if (!this.#isToRun(slot, entry)) return
+    }
     let value: unknown
     try {
       value = handler === undefined ? this.#perform(entry, context) : handler(body, context)
@@ -160,7 +164,12 @@ export class Attempts implements SlotOwner, BodyStopper {
     const ids = { lane_id: run.laneId, command_id: run.id }
     this.#core.emit('queue.command.started', { ...ids, command_type: run.commandType })
     if (isResumed && run.state === 'active') this.#core.emit('queue.command.resumed', ids)
-    if (run.state === 'active') return true
+    return this.#isToRun(slot, entry)
+  }
+
+  /** Whether a listener has let the command be; one that was cancelled has no body. */
+  #isToRun(slot: Slot, entry: Entry): boolean {
+    if (entry.run.state === 'active') return true
     this.#free(slot, entry)
     return false
   }
@@ -170,19 +179,6 @@ export class Attempts implements SlotOwner, BodyStopper {
     slot.isPlain = false
     const left = Math.max(0, timeoutMs - usedMs)
     slot.timeout = this.#core.alarms.set(this.#core.clock.now() + left, () => this.#timeUp(slot, timeoutMs))
-  }
-
-  /** What policies keep of a command at the beginning of an attempt, or at its resumption. */
-  #beginWith(traits: Traits, entry: Entry): void {
-    if (traits.urgent !== undefined) entry.lane.policies?.waitsNoMore(entry)
-    if (traits.isPreempted) {
-      // It takes its estimate once more: so much is accounted for the attempt now.
-      traits.charged = sumOfCosts(traits.charged ?? traits.cost, traits.cost)
-    } else {
-      traits.usedMs = 0
-      traits.charged = undefined
-    }
-    traits.isPreempted = false
   }
 
   #noteUsed(slot: Slot, entry: Entry): void {
@@ -245,6 +241,8 @@ export class Attempts implements SlotOwner, BodyStopper {
       core.scheduler.release(lane)
     } else this.#freeSpecial(slot, entry)
     core.scheduler.update(lane)
+    // Its key has room again: the next command may be another one.
+    if (lane.shut) lane.policies?.askAgain()
     core.askForPass()
     if (isReusable && this.#pool.length < POOL_SIZE) this.#pool.push(slot)
     else this.#dropSlot(slot)
@@ -296,3 +294,16 @@ function isThenable(value: unknown): boolean {
 
 /** A genuine promise that follows a foreign thenable, however often that settles. */
 const adopt = (value: unknown): Promise<unknown> => new Promise((resolve) => resolve(value))
+
+/** What policies keep of a command at the beginning of an attempt, or at its resumption. */
+function beginWith(traits: Traits): void {
+  if (traits.isPreempted) {
+    // It takes its estimate once more: so much is accounted for the attempt now.
+    traits.charged = sumOfCosts(traits.charged ?? traits.cost, traits.cost)
+  } else {
+    traits.usedMs = 0
+    traits.charged = undefined
+    traits.isLentTrial = false
+  }
+  traits.isPreempted = false
+}

@@ -53,6 +53,8 @@ export class Traits {
   /** What a body inside `ctx.yield` waits for, and what ends that; with an error when the body has to stop. */
   yielding: Promise<void> | undefined
   goOn: ((error?: unknown) => void) | undefined
+  /** It runs in the place of the command that waits for it: a breaker counts that one only. */
+  isLentTrial = false
   /** The id that keeps others like it out. */
   dedupeId: string | undefined
 }

@@ -121,6 +121,7 @@ export class Interruption {
     this.#leaveSlot(slot, entry)
     lane.backlog.putFirst(entry, core.seqOfEntry(entry), true)
     core.scheduler.update(lane)
+    if (lane.shut) lane.policies?.askAgain()
     core.askForPass()
     this.#yieldedIn.add(lane)
     const { traits } = entry
@@ -165,7 +166,8 @@ export class Interruption {
     if (lane.rank < 0 || scheduler.hasFreePlaceFor(lane)) return 0
     const room = Math.min(lane.backlog.startable(lane.limits.max - lane.held), lane.limits.max - lane.held)
     if (room <= lane.demanded || !mayStartNext(lane)) return 0
-    return (lane.policies?.grants(room) ?? room) - lane.demanded
+    // What would be kept for other lanes once it is free is not asked for.
+    return Math.min(lane.policies?.grants(room) ?? room, scheduler.couldTake(lane)) - lane.demanded
   }
 
   #ask(slot: Slot, taker: LaneState): void {

@@ -83,9 +83,9 @@ export class LanePolicies {
   }
 
   /** `mayStart` for a command that does not wait for its lane's turn: nobody else is kept back by it. */
-  mayStartAside(cost: Cost | undefined): boolean {
+  mayStartAside(cost: Cost | undefined, isLent: boolean): boolean {
     const { alarms } = this.#core
-    const at = this.#readyAt(cost)
+    const at = this.#readyAt(cost, isLent ? [this.#rate] : this.#gates)
     if (at === undefined) return true
     if (at >= (this.#asideAlarm?.at ?? Number.POSITIVE_INFINITY)) return false
     alarms.clear(this.#asideAlarm)
@@ -110,11 +110,11 @@ export class LanePolicies {
   }
 
   /** When a command of this cost may start; undefined when it may now. */
-  #readyAt(cost: Cost | undefined): number | undefined {
+  #readyAt(cost: Cost | undefined, gates = this.#gates): number | undefined {
     const ask = { cost }
     const now = this.#core.clock.now()
     let closedUntil: number | undefined
-    for (const gate of this.#gates) {
+    for (const gate of gates) {
       // What another gate keeps back claims nothing: it could not use it.
       if (closedUntil !== undefined) gate.withdraw?.()
       else {
@@ -137,17 +137,20 @@ export class LanePolicies {
     this.#core.askForPass()
   }
 
-  /** An attempt starts. */
-  started(entry: Entry): void {
+  /** An attempt starts; `isLent` in the place of a command of this lane that waits for it, whose trial it belongs to. */
+  started(entry: Entry, isLent: boolean): void {
     const now = this.#core.clock.now()
     // What it turns out to have cost is looked for under this instant.
     entry.startedAt = now
-    for (const gate of this.#gates) gate.started(askOf(entry), now)
+    this.#rate.started(askOf(entry), now)
+    if (this.#breaker === undefined) return
+    if (isLent) entry.traits.isLentTrial = true
+    else this.#breaker.started(askOf(entry), now)
   }
 
   /** An attempt has ended, for better or worse, or without telling anything about the lane. */
-  ended(how: 'success' | 'failure' | 'neutral', { startedAt }: Entry): void {
-    if (this.#breaker === undefined) return
+  ended(how: 'success' | 'failure' | 'neutral', { startedAt, details }: Entry): void {
+    if (this.#breaker === undefined || details?.traits?.isLentTrial === true) return
     this.#breaker.ended(how, this.#core.clock.now(), startedAt)
     this.askAgain()
   }

@@ -60,6 +60,8 @@ export class LaneState {
   /** Kept by the scheduler: reserved slots that nobody else may use, and those that only work may that can give them back. */
   keptBack = 0
   keptFromFixed = 0
+  /** Kept by the scheduler: whether its work cannot be asked to give a slot back. */
+  isFixed = true
   /** Kept by the scheduler: how far the lane is lifted, how far it may be, and its priority now. */
   lift = 0
   ceiling = 0

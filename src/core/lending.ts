@@ -55,7 +55,8 @@ export class Lending {
       if (run.state !== 'pending' || lane.paused || entry.slot !== undefined) continue
       const loan = this.#loanFor(entry)
       if (loan === undefined) continue
-      const refusal = lane.policies === undefined ? undefined : this.#ask(lane.policies, entry)
+      const refusal =
+        lane.policies === undefined ? undefined : this.#ask(lane.policies, entry, loan.lanePlace !== undefined)
       if (refusal === 'later') continue
       if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, this.#core.seqOfEntry(entry))
       if (refusal === undefined) startWith(entry, loan)
@@ -103,9 +104,9 @@ export class Lending {
   }
 
   /** Whether the lane's limits let a child start: undefined when they do, an error when they never will. */
-  #ask(policies: LanePolicies, { details }: Entry): LaneError | 'later' | undefined {
+  #ask(policies: LanePolicies, { details }: Entry, isLent: boolean): LaneError | 'later' | undefined {
     const cost = details?.traits?.cost
-    if (policies.mayStartAside(cost)) return undefined
+    if (policies.mayStartAside(cost, isLent)) return undefined
     this.#asked.add(policies)
     return policies.refusal(cost) ?? 'later'
   }

@@ -38,6 +38,7 @@ import { type Random, systemRandom } from './random.js'
 import { type CommandRecord, findRecord, findRun, type ListOptions, type ListPage, listRecords } from './records.js'
 import { type CommandRun, type ResultOf, type Run, type RunMethods, untilAborted } from './run.js'
 import { type QueueStats, queueStats } from './stats.js'
+import { steadyClock, steadyRandom } from './steady.js'
 import type { SubmitOptions } from './submit-options.js'
 import { isFinal } from './transitions.js'
 
@@ -299,9 +300,10 @@ function newCore(options: QueueOptions): QueueCore {
   refuseUnknown('retention', retention, ['count'])
   const retained = retention.count ?? 100
   checkInteger('retention.count', retained, 0)
-  const core = new QueueCore({
-    clock: options.clock ?? systemClock,
-    random: options.random ?? systemRandom,
+  const report = (error: unknown): void => core.fault(error)
+  const core: QueueCore = new QueueCore({
+    clock: options.clock === undefined ? systemClock : steadyClock(options.clock, report),
+    random: options.random === undefined ? systemRandom : steadyRandom(options.random, report),
     events: events instanceof EventEmitter ? events : new EventEmitter(events.capacity ?? EVENT_CAPACITY),
     maxConcurrency,
     deadLetters: deadLetterQueue(options.deadLetters),

@@ -121,9 +121,11 @@ export class Outcomes {
 
   /** Cancels everything that waits in a lane now. */
   cancelWaiting(lane: LaneState, reason: unknown, cancelled: Entry[] = []): void {
-    const delayed = [...lane.delayed]
     // A listener may submit while it is told: what comes later is not meant.
-    for (let left = lane.backlog.size; left > 0; left--) {
+    const waiting = lane.backlog.size
+    // First, so that none of them comes to wait because another one ended.
+    for (const entry of [...lane.delayed]) this.cancel(entry, reason, cancelled)
+    for (let left = waiting; left > 0; left--) {
       const entry = lane.backlog.takeAny()
       if (entry === undefined) break
       const error = cancelledError(reason)
@@ -134,7 +136,6 @@ export class Outcomes {
       context?.abort(error)
       entry.details?.traits?.goOn?.(error)
     }
-    for (const entry of delayed) this.cancel(entry, reason, cancelled)
   }
 
   /** The delay of a command is over. One whose earlier body still runs waits for that to end. */
@@ -231,6 +232,7 @@ export class Outcomes {
       const payload = { lane_id: run.laneId, command_id: run.id, error: text }
       core.emit(timedOut ? 'queue.command.timeout' : 'queue.command.failed', payload)
     }
+    this.#waitsNoMore(entry)
     const isOurs = isLaneError(error) && error.code === code
     rejectRun(run, settle, isOurs ? error : new LaneError(code, text, { cause: error }))
   }
@@ -246,8 +248,14 @@ export class Outcomes {
       const payload = { lane_id: run.laneId, command_id: run.id, reason: reasonText(error.reason) }
       core.emit('queue.command.cancelled', payload)
     }
+    this.#waitsNoMore(entry)
     rejectRun(run, settle, error)
     for (const child of [...(details?.children ?? [])]) this.cancel(child, error.reason, cancelled)
+  }
+
+  /** One that ended while it waited makes its lane no more urgent. After its own event: that may be told, too. */
+  #waitsNoMore(entry: Entry): void {
+    if (entry.details?.traits?.urgent !== undefined) entry.lane.policies?.waitsNoMore(entry)
   }
 
   /** What every final state has in common. */
@@ -260,14 +268,17 @@ export class Outcomes {
     const { details } = entry
     if (details === undefined) return
     if (details.traits !== undefined) this.#settledWith(details.traits, entry)
-    details.unwatch?.()
+    try {
+      details.unwatch?.()
+    } catch (error) {
+      core.fault(error)
+    }
     details.parent?.details?.children?.delete(entry)
     for (const reader of details.readers ?? []) reader.close()
     details.readers = undefined
   }
 
   #settledWith(traits: Traits, entry: Entry): void {
-    if (traits.urgent !== undefined) entry.lane.policies?.waitsNoMore(entry)
     // Its body waits inside ctx.yield and is about to hear that it is over: from now on it holds nothing.
     if (entry.slot?.isYielded === true) {
       entry.slot.zombie = true

@@ -33,6 +33,8 @@ export class Scheduler {
   #heldBack = 0
   /** The same, and those of protected lanes that lend: what a lane that cannot give a slot back has to leave. */
   #heldBackFromFixed = 0
+  /** Slots of lanes whose work cannot give them back. */
+  #heldByFixed = 0
   /** Lanes for which a slot was given up: they go before all others, in this order. */
   readonly #owed: LaneState[] = []
   #rankOf = new Map<number, number>()
@@ -121,6 +123,7 @@ export class Scheduler {
 
   acquireInLane(lane: LaneState): void {
     lane.held++
+    if (lane.isFixed) this.#heldByFixed++
     if (lane.held > lane.keptFromFixed) return
     this.#heldBackFromFixed--
     if (lane.held <= lane.keptBack) this.#heldBack--
@@ -128,6 +131,7 @@ export class Scheduler {
 
   releaseInLane(lane: LaneState): void {
     lane.held--
+    if (lane.isFixed) this.#heldByFixed--
     if (lane.held >= lane.keptFromFixed) return
     this.#heldBackFromFixed++
     if (lane.held < lane.keptBack) this.#heldBack++
@@ -151,11 +155,19 @@ export class Scheduler {
   }
 
   #mayTake(lane: LaneState): boolean {
-    if (this.#heldBackFromFixed === 0) return true
-    const isFixed = !lane.limits.givesBack
-    const others = isFixed ? this.#heldBackFromFixed : this.#heldBack
+    return this.#heldBackFromFixed === 0 || Math.min(this.free - this.#keptFrom(lane, false), this.couldTake(lane)) > 0
+  }
+
+  /** How many more places the lane could take if all work that can give its place back did. */
+  couldTake(lane: LaneState): number {
+    return this.#cap - this.#heldByFixed - this.#keptFrom(lane, lane.isFixed)
+  }
+
+  /** Unused reserved places of other lanes: all of those that do not lend, and for who cannot give back, also of those that do. */
+  #keptFrom(lane: LaneState, isFixed: boolean): number {
+    const kept = isFixed ? this.#heldBackFromFixed : this.#heldBack
     const own = isFixed ? lane.keptFromFixed : lane.keptBack
-    return this.free > others - Math.max(0, own - lane.held)
+    return kept - Math.max(0, own - lane.held)
   }
 
   #nextOwed(): LaneState | undefined {
@@ -238,12 +250,15 @@ export class Scheduler {
     const inTurn = this.#takeAllOut()
     this.#heldBack = 0
     this.#heldBackFromFixed = 0
+    this.#heldByFixed = 0
     const guards = this.#lanes.filter((lane) => lane.limits.protected)
     for (const lane of this.#lanes) {
       const { lend, protected: isProtected } = lane.limits
       lane.reserved = reserved.get(lane) as number
       lane.keptBack = this.hasCap && !lend ? lane.reserved : 0
       lane.keptFromFixed = this.hasCap && (!lend || isProtected) ? lane.reserved : 0
+      lane.isFixed = !lane.limits.givesBack
+      if (lane.isFixed) this.#heldByFixed += lane.held
       this.#heldBack += Math.max(0, lane.keptBack - lane.held)
       this.#heldBackFromFixed += Math.max(0, lane.keptFromFixed - lane.held)
       lane.ceiling = ceilingOf(lane, guards)
