@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { BenchError, FAILED } from './bench-error.mjs'
 import { short } from './report.mjs'
 
-/** @typedef {import('./core.mjs').Row} Row */
-/** @typedef {import('./core.mjs').Spread} Spread */
+/** @typedef {import('./outcome.mjs').Row} Row */
+/** @typedef {import('./outcome.mjs').Spread} Spread */
 
 /**
  * @typedef {object} Panel

@@ -4,19 +4,26 @@ import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { BenchError, FAILED } from './bench-error.mjs'
 
-const script = fileURLToPath(new URL('measure.mjs', import.meta.url))
+const ownScript = fileURLToPath(new URL('measure.mjs', import.meta.url))
 
 /** A measurement that has not ended by then hangs. */
 const LIMIT_MS = 300_000
 
-/** @typedef {{ workload: string, subject: string, settings: import('./workloads/workload.mjs').Settings }} Measurement */
+/**
+ * @typedef {object} Measurement
+ * @property {string} workload
+ * @property {string} subject
+ * @property {import('./workloads/workload.mjs').Settings} settings
+ * @property {string} [side]  of a workload that has sides
+ * @property {boolean} [allocations]  what the workload's commands allocate, instead of its figures
+ */
 
 /**
  * @param {Measurement} measurement
- * @param {string[]} [nodeOptions]
+ * @param {{ nodeOptions?: readonly string[], script?: string }} [how]  `script`: the `measure.mjs` of another tree
  * @returns {Promise<Record<string, number>>} its figures
  */
-export async function measure(measurement, nodeOptions = []) {
+export async function measure(measurement, { nodeOptions = [], script = ownScript } = {}) {
   const { stdout, stderr, ending } = await output([...nodeOptions, '--expose-gc', script, JSON.stringify(measurement)])
   const figures = ending === undefined ? parsed(stdout) : undefined
   if (figures !== undefined) return figures

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { BenchError, FAILED, USAGE } from './bench-error.mjs'
 import { measure } from './measurement.mjs'
+import { workloads } from './workloads/index.mjs'
 
 /** Long enough for start and warm-up to be a small share. */
 const settings = { warmUpMs: 500, measureMs: 3000, waiting: 1_000_000, samples: 1000 }
@@ -28,7 +29,11 @@ export async function runProfile(options) {
   }
   const folder = mkdtempSync(join(tmpdir(), 'lane-bench-'))
   const nodeOptions = ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-interval=${INTERVAL_US}`]
-  const figures = await measure({ workload, subject, settings }, nodeOptions)
+  const side = workloads.find(({ id }) => id === workload)?.sides?.at(-1)
+  const figures = await measure(
+    { workload, subject, settings, ...(side === undefined ? {} : { side }) },
+    { nodeOptions },
+  )
   const file = profileIn(folder)
   const lines = profileLines(JSON.parse(readFileSync(file, 'utf8')))
   const measured = Object.entries(figures).map(([key, value]) => `${key} ${value.toFixed(2)}`)

@@ -16,10 +16,12 @@ export function headerLines({ quick, rounds, machine, commit, versions }) {
 }
 
 /**
- * @param {import('./core.mjs').Row} row
+ * @param {import('./outcome.mjs').Row} row
  * @returns {string[]} a block per figure
  */
 export function rowLines(row) {
+  const [only, ...more] = Object.values(row.subjects)
+  if (only !== undefined && more.length === 0) return ['', `${row.id} ${row.title}`, ...figureLines(row.figures, only)]
   return row.figures.flatMap((figure) => {
     const best = bestPeer(row, figure.key)
     const reference = best === undefined ? undefined : row.subjects[best]?.[figure.key]?.median
@@ -32,8 +34,22 @@ export function rowLines(row) {
 }
 
 /**
+ * The figures of the only subject.
+ *
+ * @param {import('./workloads/workload.mjs').Figure[]} figures
+ * @param {Record<string, import('./outcome.mjs').Spread>} spreads
+ */
+function figureLines(figures, spreads) {
+  const width = Math.max(22, ...figures.map(({ label }) => label.length))
+  return figures.map(({ key, label }) => {
+    const { median, min, max } = spreads[key] ?? { median: Number.NaN, min: Number.NaN, max: Number.NaN }
+    return `  ${label.padEnd(width)}${short(median).padStart(9)}  (${short(min)} to ${short(max)})`
+  })
+}
+
+/**
  * @param {string} name
- * @param {import('./core.mjs').Spread} spread
+ * @param {import('./outcome.mjs').Spread} spread
  * @param {number | undefined} reference
  */
 function subjectLine(name, { median, min, max }, reference) {

@@ -7,9 +7,11 @@ import { parseArgs } from 'node:util'
 import { BenchError, FAILED, USAGE } from './bench-error.mjs'
 import { drawChart } from './chart.mjs'
 import { runCore, subjectNames, workloadIds } from './core.mjs'
+import { runPolicies } from './policies.mjs'
 import { runProfile } from './profile.mjs'
 
 const usage = `npm run bench -- core [options]      measure the queue in process, and its peers
+npm run bench -- policies [options]  W1 to W5 against the last commit without policies: what they cost when unused
 npm run bench -- chart [options]     draw docs/images/bench-core.svg from bench/results/core.json
 
   --quick            3 rounds, 200,000 waiting in W5, 10 % tolerance on goals; under three minutes
@@ -24,6 +26,7 @@ npm run bench -- chart [options]     draw docs/images/bench-core.svg from bench/
 /** @type {Record<string, (options: Options) => Promise<number>>} */
 const suites = {
   core: (options) => (options.profile ? runProfile(options) : runCore(options)),
+  policies: (options) => runPolicies(options),
   chart: (options) => drawChart(options),
 }
 

@@ -9,7 +9,7 @@ import { defaultLanes, QueueManager } from '@a3s-lab/lane'
  * A started queue with one handler for the type `bench`.
  *
  * @param {ConstructorParameters<typeof QueueManager>[0]} options
- * @param {import('./subject.mjs').Handler} handler
+ * @param {import('@a3s-lab/lane').Handler<number>} handler
  */
 export async function startedQueue(options, handler) {
   const queue = new QueueManager(options)
@@ -22,8 +22,8 @@ export async function startedQueue(options, handler) {
  * `count` lanes `bench-0`, `bench-1`, …
  *
  * @param {number} count
- * @param {(index: number) => { priority: number, maxConcurrency: number }} options
- * @returns {{ ids: string[], lanes: Record<string, { priority: number, maxConcurrency: number }> }}
+ * @param {(index: number) => import('@a3s-lab/lane').LaneDefinition} options
+ * @returns {{ ids: string[], lanes: Record<string, import('@a3s-lab/lane').LaneDefinition> }}
  */
 export function numberedLanes(count, options) {
   const ids = Array.from({ length: count }, (_, index) => `bench-${index}`)

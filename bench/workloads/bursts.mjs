@@ -6,14 +6,31 @@
  */
 
 /**
+ * @typedef {object} Pace
+ * @property {number} rate  commands per second
+ * @property {number} cpu  nanoseconds of processor time per command, those of the collector's threads included
+ */
+
+/**
  * @param {() => Promise<unknown>} burst  submits `size` commands and waits for every result
  * @param {{ size: number, warmUpMs: number, measureMs: number }} settings
+ * @returns {Promise<Pace>}
+ */
+export async function paceOfBursts(burst, { size, warmUpMs, measureMs }) {
+  await repeat(burst, warmUpMs)
+  const before = process.cpuUsage()
+  const { bursts, elapsedMs } = await repeat(burst, measureMs)
+  const { user, system } = process.cpuUsage(before)
+  return { rate: (bursts * size * 1000) / elapsedMs, cpu: ((user + system) * 1000) / (bursts * size) }
+}
+
+/**
+ * @param {Parameters<typeof paceOfBursts>} bursts
  * @returns {Promise<number>} commands per second
  */
-export async function rateOfBursts(burst, { size, warmUpMs, measureMs }) {
-  await repeat(burst, warmUpMs)
-  const { bursts, elapsedMs } = await repeat(burst, measureMs)
-  return (bursts * size * 1000) / elapsedMs
+export async function rateOfBursts(...bursts) {
+  const { rate } = await paceOfBursts(...bursts)
+  return rate
 }
 
 /**

@@ -1,20 +1,32 @@
 // @ts-check
+import { fairness } from './fairness.mjs'
 import { latency } from './latency.mjs'
+import { policiesInUse } from './policies-in-use.mjs'
+import { preemption } from './preemption.mjs'
 import { reference } from './reference.mjs'
 import { scaling } from './scaling.mjs'
 import { throughput } from './throughput.mjs'
 import { waiting } from './waiting.mjs'
 
 /** Every row of the suite `core`, in the order it is measured and printed. */
-export const workloads = [...throughput, ...waiting, ...latency, ...scaling, ...reference].sort(byGroupAndNumber)
+export const workloads = [
+  ...throughput,
+  ...waiting,
+  ...latency,
+  ...scaling,
+  ...preemption,
+  ...fairness,
+  ...policiesInUse,
+  ...reference,
+].sort(byGroupAndNumber)
 
 /**
- * W, then L, then R; numbers ascending.
+ * W, then L, then P, then R; numbers ascending.
  *
  * @param {import('./workload.mjs').Workload} left
  * @param {import('./workload.mjs').Workload} right
  */
 function byGroupAndNumber(left, right) {
-  const groups = 'WLR'
+  const groups = 'WLPR'
   return groups.indexOf(left.id.charAt(0)) - groups.indexOf(right.id.charAt(0)) || left.id.localeCompare(right.id)
 }

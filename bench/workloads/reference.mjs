@@ -55,6 +55,7 @@ export const reference = [
     id: 'R1',
     title: "the reference's row: 100 commands, 1 lane",
     subjects: ['lane'],
+    ungraded: ['lane'],
     figures: rate,
     measure: async (_subject, settings) => ({ rate: await overLanes(1, settings) }),
   },
@@ -62,6 +63,7 @@ export const reference = [
     id: 'R2',
     title: "the reference's row: 100 commands, 10 lanes",
     subjects: ['lane'],
+    ungraded: ['lane'],
     figures: rate,
     measure: async (_subject, settings) => ({ rate: await overLanes(LANES, settings) }),
   },
@@ -69,6 +71,7 @@ export const reference = [
     id: 'R3',
     title: "the reference's row: full life cycle",
     subjects: ['lane'],
+    ungraded: ['lane'],
     figures: [
       { key: 'one', label: 'lives of one command per second', better: 'more' },
       { key: 'hundred', label: 'lives of 100 commands per second', better: 'more' },

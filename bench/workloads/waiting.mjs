@@ -38,19 +38,21 @@ async function blockedQueue(subject) {
 /**
  * @param {Subject} subject
  * @param {number} count
- * @returns {Promise<number>} commands per second, from the first submit to the last result
+ * @returns {Promise<import('./bursts.mjs').Pace>} from the first submit to the last result
  */
-async function rateOf(subject, count) {
+async function paceOf(subject, count) {
   const { submit, release, blockers } = await blockedQueue(subject)
   const runs = new Array(count)
+  const cpuBefore = process.cpuUsage()
   const startedAt = performance.now()
   for (let i = 0; i < count; i++) runs[i] = submit(i)
   await turn()
   release()
   await Promise.all(runs)
   const elapsedMs = performance.now() - startedAt
+  const { user, system } = process.cpuUsage(cpuBefore)
   await Promise.all(blockers)
-  return (count * 1000) / elapsedMs
+  return { rate: (count * 1000) / elapsedMs, cpu: ((user + system) * 1000) / count }
 }
 
 /**
@@ -69,6 +71,16 @@ async function bytesOf(subject, count) {
   for (let i = 0; i < count; i++) runs[i] = queue.submit(i)
   await turn()
   return (usedBytes() - before) / count
+}
+
+/**
+ * W5 as a burst that can be repeated, on a new queue each time. Small: what it allocates has to fit into the young generation.
+ *
+ * @type {import('./throughput.mjs').Shape}
+ */
+export const waitingShape = {
+  size: WARM_UP_WAITING,
+  open: async (subject) => () => paceOf(subject, WARM_UP_WAITING),
 }
 
 /** Heap and array buffers, after two full collections. */
@@ -91,11 +103,11 @@ export const waiting = [
     ],
     async measure(subject, settings) {
       const warmUntil = performance.now() + settings.warmUpMs
-      do await rateOf(subject, WARM_UP_WAITING)
+      do await paceOf(subject, WARM_UP_WAITING)
       while (performance.now() < warmUntil)
       collectGarbage()
-      const rate = await rateOf(subject, settings.waiting)
-      return { rate, bytes: await bytesOf(subject, settings.waiting) }
+      const pace = await paceOf(subject, settings.waiting)
+      return { ...pace, bytes: await bytesOf(subject, settings.waiting) }
     },
   },
 ]

@@ -22,8 +22,12 @@
  * @property {string} title
  * @property {string[]} subjects  the ones it makes sense for, in the order they are interleaved
  * @property {Figure[]} figures
- * @property {(subject: import('../subjects/subject.mjs').Subject, settings: Settings) => Promise<Record<string, number>>} measure
- *   runs in a process of its own
+ * @property {readonly string[]} [sides]  what is compared within a subject: every side is measured in a process of its own, one
+ *   right after the other, and their figures are put together
+ * @property {(figures: Record<string, number>) => Record<string, number>} [joined]  figures that come of several sides
+ * @property {string[]} [ungraded]  subjects that no goal can depend on: a quick run measures them in its first round only
+ * @property {(subject: import('../subjects/subject.mjs').Subject, settings: Settings, side: string) => Promise<Record<string, number>>} measure
+ *   runs in a process of its own; `side` is '' in a workload without sides
  */
 
 export {}

@@ -33,8 +33,8 @@ export class Scheduler {
   #heldBack = 0
   /** The same, and those of protected lanes that lend: what a lane that cannot give a slot back has to leave. */
   #heldBackFromFixed = 0
-  /** Slots of lanes whose work cannot give them back. */
-  #heldByFixed = 0
+  /** Slots of lanes whose work can give them back. */
+  #heldByGiving = 0
   /** Lanes for which a slot was given up: they go before all others, in this order. */
   readonly #owed: LaneState[] = []
   #rankOf = new Map<number, number>()
@@ -123,7 +123,7 @@ export class Scheduler {
 
   acquireInLane(lane: LaneState): void {
     lane.held++
-    if (lane.isFixed) this.#heldByFixed++
+    if (!lane.isFixed) this.#heldByGiving++
     if (lane.held > lane.keptFromFixed) return
     this.#heldBackFromFixed--
     if (lane.held <= lane.keptBack) this.#heldBack--
@@ -131,7 +131,7 @@ export class Scheduler {
 
   releaseInLane(lane: LaneState): void {
     lane.held--
-    if (lane.isFixed) this.#heldByFixed--
+    if (!lane.isFixed) this.#heldByGiving--
     if (lane.held >= lane.keptFromFixed) return
     this.#heldBackFromFixed++
     if (lane.held < lane.keptBack) this.#heldBack++
@@ -160,7 +160,7 @@ export class Scheduler {
 
   /** How many more places the lane could take if all work that can give its place back did. */
   couldTake(lane: LaneState): number {
-    return this.#cap - this.#heldByFixed - this.#keptFrom(lane, lane.isFixed)
+    return this.free + this.#heldByGiving - this.#keptFrom(lane, lane.isFixed)
   }
 
   /** Unused reserved places of other lanes: all of those that do not lend, and for who cannot give back, also of those that do. */
@@ -250,7 +250,7 @@ export class Scheduler {
     const inTurn = this.#takeAllOut()
     this.#heldBack = 0
     this.#heldBackFromFixed = 0
-    this.#heldByFixed = 0
+    this.#heldByGiving = 0
     const guards = this.#lanes.filter((lane) => lane.limits.protected)
     for (const lane of this.#lanes) {
       const { lend, protected: isProtected } = lane.limits
@@ -258,7 +258,7 @@ export class Scheduler {
       lane.keptBack = this.hasCap && !lend ? lane.reserved : 0
       lane.keptFromFixed = this.hasCap && (!lend || isProtected) ? lane.reserved : 0
       lane.isFixed = !lane.limits.givesBack
-      if (lane.isFixed) this.#heldByFixed += lane.held
+      if (!lane.isFixed) this.#heldByGiving += lane.held
       this.#heldBack += Math.max(0, lane.keptBack - lane.held)
       this.#heldBackFromFixed += Math.max(0, lane.keptFromFixed - lane.held)
       lane.ceiling = ceilingOf(lane, guards)

@@ -1,3 +1,8 @@
 export * from './event-recorder.js'
 export * from './seeded-random.js'
+export { type SimulationOptions, simulate } from './simulate.js'
+export type { Arrival, SimulatedHandler } from './simulate-arrival.js'
+export type { SimulatedClock } from './simulate-clock.js'
+export type { SimulatedCommand, SimulatedLane, Simulation, Waits } from './simulate-report.js'
+export { burst, every, type InstantsOptions, merge, poisson, trace } from './simulate-traces.js'
 export * from './virtual-clock.js'

@@ -1,6 +1,5 @@
-/** What happened in a simulation: noted from the queue's events and counts while it runs, summed up at its end. */
-import type { CommandState, LaneEvent, LaneHandle, Random } from '../core/index.js'
-import type { Arrival } from './simulate-arrival.js'
+/** What a simulation gives: each command, each lane, and the sums. */
+import type { CommandState, LaneEvent } from '../core/index.js'
 
 /** One command of a simulation. Instants are milliseconds since its start. */
 export type SimulatedCommand = {
@@ -66,38 +65,10 @@ export type Simulation<L extends string = string> = {
   readonly events: readonly LaneEvent[]
 }
 
-/** A command as it is followed. */
-export class FollowedCommand {
-  readonly id: string
-  readonly laneId: string
-  readonly arrival: Arrival | undefined
-  readonly submittedAt: number
-  type: string
-  startedAt: number | undefined
-  endedAt: number | undefined
-  attempts = 0
-  preemptions = 0
-  state: SimulatedCommand['state'] = 'pending'
-  /** Random numbers of its own, once it has asked for some. */
-  random: Random | undefined
-
-  constructor(id: string, laneId: string, arrival: Arrival | undefined, submittedAt: number) {
-    this.id = id
-    this.laneId = laneId
-    this.arrival = arrival
-    this.submittedAt = submittedAt
-    this.type = arrival?.type ?? 'command'
-  }
-}
-
-/** What is counted of a lane. */
-class FollowedLane {
-  readonly handle: LaneHandle
-  maxRunning = 0
-  maxPending = 0
-  busyMs = 0
-
-  constructor(handle: LaneHandle) {
-    this.handle = handle
-  }
+/** Sums up what commands waited. */
+export function waitsOf(waitsMs: readonly number[]): Waits {
+  const sorted = [...waitsMs].sort((a, b) => a - b)
+  const rank = (percent: number): number => sorted[Math.ceil((percent / 100) * sorted.length) - 1] ?? 0
+  const sum = sorted.reduce((total, one) => total + one, 0)
+  return { mean: sum / Math.max(1, sorted.length), p50: rank(50), p90: rank(90), p99: rank(99), max: rank(100) }
 }

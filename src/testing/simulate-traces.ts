@@ -4,8 +4,8 @@
  */
 
 import { seededRandom } from './seeded-random.js'
-import { invalid } from './simulate-checks.js'
-import type { Arrival } from './simulate-options.js'
+import type { Arrival } from './simulate-arrival.js'
+import { checkNumber, invalid } from './simulate-checks.js'
 
 /** Which part of an endless row of instants is wanted. */
 export type InstantsOptions = {
@@ -21,9 +21,9 @@ export type InstantsOptions = {
 export function every(ms: number, options: InstantsOptions = {}): Iterable<number> {
   if (!(ms > 0)) throw invalid('every ms', 'above 0', ms)
   const { fromMs = 0 } = options
-  return limited(options, function* () {
+  return part(function* () {
     for (let n = 0; ; n++) yield fromMs + n * ms
-  })
+  }, options)
 }
 
 /**
@@ -37,20 +37,23 @@ export function poisson(
 ): Iterable<number> {
   if (!(ratePerSecond > 0)) throw invalid('poisson ratePerSecond', 'above 0', ratePerSecond)
   const { fromMs = 0, seed = 1 } = options
-  return limited(options, function* () {
+  return part(function* () {
     const random = seededRandom(seed)
     for (let at = fromMs; ; ) {
       at -= (Math.log(1 - random.next()) * 1000) / ratePerSecond
       yield at
     }
-  })
+  }, options)
 }
 
 /** The same instant `count` times: `atMs`, default 0. */
 export function burst(count: number, atMs = 0): Iterable<number> {
-  return limited({ count }, function* () {
-    for (;;) yield atMs
-  })
+  return part(
+    function* () {
+      for (;;) yield atMs
+    },
+    { count },
+  )
 }
 
 /**
@@ -67,52 +70,54 @@ export function trace(
   })
 }
 
-/** Several traces, or several rows of instants, as one in order of time. At one instant the earlier named goes first. */
+/** Several traces, or several rows of instants, as one in order of time. At one instant the one named first goes first. */
 export function merge<T extends number | Arrival>(...traces: readonly Iterable<T>[]): Iterable<T> {
   return repeatable(function* () {
-    const heads = traces.map((one) => new Head(one[Symbol.iterator]()))
-    for (;;) {
-      const first = heads.reduce<Head<T> | undefined>(
-        (best, head) => (head.at < (best?.at ?? Infinity) ? head : best),
-        undefined,
-      )
-      if (first?.value === undefined) return
-      yield first.value
-      first.next()
+    const heads = traces.map((one) => new Head(one[Symbol.iterator]())).filter((head) => head.advance())
+    while (heads.length > 0) {
+      const first = heads.reduce((best, head) => (head.at < best.at ? head : best))
+      yield first.value as T
+      if (!first.advance()) heads.splice(heads.indexOf(first), 1)
     }
   })
 }
 
-/** The next of a trace that is being merged. */
+/** One of the traces that are being merged. */
 class Head<T extends number | Arrival> {
   value: T | undefined
-  at = Number.POSITIVE_INFINITY
-  readonly #rest: Iterator<T>
+  readonly #rest: Iterator<T, unknown>
 
-  constructor(rest: Iterator<T>) {
+  constructor(rest: Iterator<T, unknown>) {
     this.#rest = rest
-    this.next()
   }
 
-  next(): void {
-    const { done, value } = this.#rest.next()
-    this.value = done === true ? undefined : value
-    this.at =
-      this.value === undefined ? Number.POSITIVE_INFINITY : typeof this.value === 'number' ? this.value : this.value.at
+  get at(): number {
+    const value: number | Arrival | undefined = this.value
+    return typeof value === 'object' ? value.at : Number(value)
+  }
+
+  /** Goes to the next; false at the end. */
+  advance(): boolean {
+    const next = this.#rest.next()
+    this.value = next.done === true ? undefined : next.value
+    return next.done !== true
   }
 }
 
 /** Whatever a generator gives, from the start each time it is read. */
 const repeatable = <T>(generate: () => Iterator<T>): Iterable<T> => ({ [Symbol.iterator]: generate })
 
-function limited(
-  { fromMs = 0, untilMs = Infinity, count = Infinity }: InstantsOptions,
-  instants: () => Iterable<number>,
-): Iterable<number> {
+/** The part of an endless row that is wanted. */
+function part(instants: () => Iterable<number>, { fromMs = 0, untilMs, count }: InstantsOptions): Iterable<number> {
+  checkNumber('instants fromMs', fromMs, 0, Number.MAX_VALUE)
+  if (untilMs !== undefined) checkNumber('instants untilMs', untilMs, 0, Number.POSITIVE_INFINITY)
+  if (count !== undefined) checkNumber('instants count', count, 0, Number.POSITIVE_INFINITY)
+  const endMs = untilMs ?? Number.POSITIVE_INFINITY
   return repeatable(function* () {
-    let left = count
+    let left = count ?? Number.POSITIVE_INFINITY
     for (const at of instants()) {
-      if (left-- <= 0 || at >= untilMs) return
+      if (left < 1 || at >= endMs) return
+      left--
       yield at
     }
   })

@@ -63,6 +63,12 @@ const lines: Readonly<Record<string, readonly string[]>> = {
     'yes  with turns none waits for more than 100 starts',
     'yes  weights 4, 2 and 1 get 200, 100 and 50',
   ],
+  'capacity-plan': [
+    '           3           0 ms      60 ms      30.7 s         64.6        55 % ',
+    '           4           1 ms     137 ms       9.3 s         69.2        58 %  fits',
+    '           5           1 ms     270 ms       6.3 s         69.4        58 % ',
+    'prompt needs 4 slots',
+  ],
   testing: [
     'an hour later: queue.command.submitted queue.command.started queue.command.retry queue.command.started queue.command.completed',
     'timed out after 30 virtual seconds',
