@@ -62,9 +62,7 @@ export class Attempts implements SlotOwner, BodyStopper {
     if (loan === undefined) core.scheduler.acquire(lane)
     else this.#lending.take(slot, lane, loan)
     if (traits !== undefined) beginWith(traits)
-    if (lane.backlog.keys !== undefined && loan?.keepsKey !== true) holdKey(entry)
-    if (lane.limits.givesBack && loan === undefined) this.#interruption.started(slot, lane)
-    if (lane.policies !== undefined) lane.policies.started(entry, loan?.lanePlace !== undefined)
+    if (lane.hasPolicies && !this.#tellPolicies(slot, entry, loan)) return
     if (entry.policy.timeoutMs !== undefined) this.#limit(slot, entry.policy.timeoutMs, traits?.usedMs)
     if (core.events.hasSubscribers && !this.#announce(slot, entry, isResumed)) return
     if (traits?.urgent !== undefined) {
@@ -81,6 +79,17 @@ export class Attempts implements SlotOwner, BodyStopper {
       return this.bodyThrew(slot, error)
     }
     this.bodyReturned(slot, value)
+  }
+
+  /** Takes what the lane's policies count. False when the body is not to run. */
+  #tellPolicies(slot: Slot, entry: Entry, loan: Loan | undefined): boolean {
+    const { lane } = entry
+    if (loan?.keepsKey !== true) holdKey(entry)
+    if (loan === undefined) this.#interruption.started(slot, lane)
+    if (lane.policies === undefined) return true
+    lane.policies.started(entry, loan?.lanePlace !== undefined)
+    // They may have told of a change, and whoever heard of that may have cancelled this very command.
+    return this.#isToRun(slot, entry)
   }
 
   /** The next command of a lane has a slot: it starts, or goes on where it waits inside `ctx.yield`. */

@@ -95,6 +95,11 @@ export class LaneState {
     return (!this.paused && !this.shut) || this.backlog.nextGoesOn
   }
 
+  /** Whether a start has to be counted by anything but the lane's own limit. */
+  get hasPolicies(): boolean {
+    return this.policies !== undefined || this.backlog.keys !== undefined || this.limits.givesBack
+  }
+
   /** Whether a slot of the lane's own limit is free. */
   get hasRoom(): boolean {
     return this.held < this.limits.max
