@@ -12,6 +12,7 @@
  * @property {string} [versus]  a subject, or BEST_PEER; left out: the figure itself is judged
  * @property {number} [atLeast]
  * @property {number} [atMost]
+ * @property {'median' | 'min'} [by]  what is judged of the rounds; left out: the median
  * @property {number} [noise]  a figure that is exact to this share, whatever the run: forgiven instead of what a quick run forgives
  */
 
@@ -78,11 +79,12 @@ export function judge(rows, { quick, held = goals }) {
  * @returns {{ value: number, peer?: string } | undefined}
  */
 function measuredValue(goal, row) {
-  const ours = row?.subjects[OURS]?.[goal.figure]?.median
+  const { by = 'median' } = goal
+  const ours = row?.subjects[OURS]?.[goal.figure]?.[by]
   if (row === undefined || ours === undefined) return
   if (goal.versus === undefined) return { value: ours }
   const peer = goal.versus === BEST_PEER ? bestPeer(row, goal.figure) : goal.versus
-  const theirs = peer === undefined ? undefined : row.subjects[peer]?.[goal.figure]?.median
+  const theirs = peer === undefined ? undefined : row.subjects[peer]?.[goal.figure]?.[by]
   return peer === undefined || theirs === undefined ? undefined : { value: ours / theirs, peer }
 }
 

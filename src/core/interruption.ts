@@ -89,15 +89,18 @@ export class Interruption {
     slot.newer = undefined
   }
 
-  /** After a pass: asks for the slots that preempting lanes lack. */
-  askForSlots(): void {
+  /** After a pass: asks for the slots that preempting lanes lack; whether there were any to ask for. */
+  askForSlots(): boolean {
+    let hasAsked = false
     for (const lane of this.#takers) {
       for (let lack = this.#lack(lane); lack > 0; lack--) {
         const slot = victimFor(lane.priority, this.#donors, ({ startNumber }) => startNumber)
         if (slot === undefined) break
         this.#ask(slot, lane)
+        hasAsked = true
       }
     }
+    return hasAsked
   }
 
   /** The body of a slot that was asked for has ended. */

@@ -46,8 +46,9 @@ export class Lending {
     this.#waiters.set(entry, waiter)
   }
 
-  /** Starts the children that wait and can use the places of waiting ancestors. */
-  serve(startWith: StartWith, refuse: Refuse): void {
+  /** Starts the children that wait and can use the places of waiting ancestors; whether there were any. */
+  serve(startWith: StartWith, refuse: Refuse): boolean {
+    let hasServed = false
     for (const entry of this.#waiters.keys()) {
       const { run, lane } = entry
       if (isFinal(run.state)) this.#waiters.delete(entry)
@@ -59,13 +60,16 @@ export class Lending {
         lane.policies === undefined ? undefined : this.#ask(lane.policies, entry, loan.lanePlace !== undefined)
       if (refusal === 'later') continue
       if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, this.#core.seqOfEntry(entry))
+      hasServed = true
       if (refusal === undefined) startWith(entry, loan)
       else refuse(entry, refusal)
       this.#core.backlogShrank(lane)
     }
-    if (this.#waiters.size > 0 || this.#asked.size === 0) return
-    for (const policies of this.#asked) policies.forgetAside()
-    this.#asked.clear()
+    if (this.#waiters.size === 0 && this.#asked.size > 0) {
+      for (const policies of this.#asked) policies.forgetAside()
+      this.#asked.clear()
+    }
+    return hasServed
   }
 
   /** Takes the places of a loan, free ones where it has none. */

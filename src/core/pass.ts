@@ -19,12 +19,14 @@ export type PassParts = {
 export function runPass({ core, attempts, outcomes, lending, interruption }: PassParts): void {
   startAll(core, attempts, outcomes)
   // It takes nothing from anybody, and whoever has a slot of its own goes before.
-  lending.serve(
+  const hasServed = lending.serve(
     (entry, loan) => attempts.start(entry, loan),
     (entry, error) => outcomes.cannotRun(entry, error),
   )
   interruption.countYielded()
-  interruption.askForSlots()
+  const hasAsked = interruption.askForSlots()
+  // Handlers and listeners to an abort were called: what they have submitted came after everything had started.
+  if (hasServed || hasAsked) core.askForPass()
 }
 
 function startAll(core: QueueCore, attempts: Attempts, outcomes: Outcomes): void {
