@@ -35,8 +35,8 @@ export const plantedBugs = [
   {
     name: 'slots that are not lent are taken by others',
     file: 'core/scheduler.ts',
-    find: 'if (this.#heldBackFromFixed === 0) return true',
-    replace: 'if (this.#heldBackFromFixed >= 0) return true',
+    find: 'return this.#heldBackFromFixed === 0 ||',
+    replace: 'return this.#heldBackFromFixed >= 0 ||',
   },
   {
     name: 'the lowest lane goes first',
