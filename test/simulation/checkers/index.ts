@@ -1,0 +1,1 @@
+export { checkers } from './all.js'

@@ -1,0 +1,71 @@
+import type { CheckerKind } from '../checker.js'
+import { isHandover } from '../handover.js'
+import { describe } from '../observer.js'
+import type { LanePicture, Picture } from '../picture.js'
+import { couldStart, ownStanding, standingOf } from './lane-order.js'
+
+/** `took`: when it started something in its turn for certain; `startedAt`: when it started anything. */
+type Turn = { standing: string; readySince: number; took: number; startedAt: number; isGated: boolean }
+
+/**
+ * I4, lanes of equal rank take turns: between two starts of one lane every other that stood beside it and could have started
+ * all the time has had its own. Counted in observations; whatever moves a lane to another rank starts its count anew.
+ */
+export const turns: CheckerKind = {
+  name: 'turns',
+  invariants: ['I4'],
+  make: () => {
+    const lanes = new Map<LanePicture, Turn>()
+    let step = 0
+    const look = (picture: Picture): void => {
+      step++
+      for (const lane of picture.lanes.values()) refresh(lane, turnOf(lane), step, picture)
+    }
+    const turnOf = (lane: LanePicture): Turn => {
+      const known = lanes.get(lane)
+      if (known !== undefined) return known
+      const turn: Turn = { standing: '', readySince: Number.POSITIVE_INFINITY, took: -1, startedAt: -1, isGated: false }
+      lanes.set(lane, turn)
+      return turn
+    }
+    return {
+      beforeStart: (command, picture) => {
+        // when a body that yielded takes a slot again is not seen, and that is a turn too
+        if (picture.options.features.includes('yields')) return
+        const lane = picture.lane(command.laneId)
+        const own = turnOf(lane)
+        step++
+        if (!command.isAwaitedChild && command.place !== 'yielded' && !isHandover(command, picture)) {
+          // the command itself may have lifted its lane: then the claim is already without it
+          const standing = ownStanding(command, lane, picture).join('/')
+          for (const [other, turn] of lanes) {
+            const hasWaited = turn.readySince < own.took && turn.startedAt < own.took
+            if (other === lane || !hasWaited || turn.standing !== standing || own.standing !== standing) continue
+            if (turn.isGated || !couldStart(other, lane, picture)) continue
+            picture.report('I4', `${describe(command)}: its lane went twice while ${other.id} waited for its turn`)
+          }
+        }
+        own.startedAt = step
+        // in the places of its parent, or in a slot that was given up for it, a command starts out of its lane's turn
+        if (!command.isAwaitedChild && !isHandover(command, picture)) own.took = step
+      },
+      onEvent: ({ name }, picture) => {
+        if (name !== 'configured') return look(picture)
+        for (const turn of lanes.values()) turn.readySince = Number.POSITIVE_INFINITY
+      },
+      onBody: (_, picture) => look(picture),
+      atQuiescence: look,
+    }
+  },
+}
+
+function refresh(lane: LanePicture, turn: Turn, step: number, picture: Picture): void {
+  const { pending, slots, max } = picture.claimsOf(lane.id)
+  const standing = standingOf(lane, picture, 0).join('/')
+  // gates close and open in between, unseen
+  turn.isGated = lane.limits.models.length > 0 || lane.limits.closedUntil > 0 || lane.spec.breaker !== undefined
+  const isReady = pending > 0 && !lane.paused && slots < max && lane.spec.keyConcurrency === undefined
+  if (!isReady || standing !== turn.standing) turn.readySince = isReady ? step : Number.POSITIVE_INFINITY
+  else turn.readySince = Math.min(turn.readySince, step)
+  turn.standing = standing
+}

@@ -1,0 +1,68 @@
+/** Threads that run seeds side by side, each replaced when it does not answer in time: a bug may make a seed run for ever. */
+import { availableParallelism } from 'node:os'
+import { pathToFileURL } from 'node:url'
+import { Worker } from 'node:worker_threads'
+
+/** @typedef {import('./worker.mjs').Answer} Answer */
+
+/** Longest that one seed may take, in real time. */
+const LIMIT_MS = 60_000
+
+export const crewSize = availableParallelism()
+
+/** @param {string} bundle */
+const newWorker = (bundle) =>
+  new Worker(new URL('./worker.mjs', import.meta.url), { workerData: { bundle: pathToFileURL(bundle).href } })
+
+/** The answer for a seed that gave none. @param {number} seed @param {string} text @returns {Answer} */
+const noAnswer = (seed, text) => ({
+  ...{ seed, violations: [{ invariant: 'I8', text, at: 0 }], hash: '', commands: 0, events: 0, starts: 0 },
+  ...{ virtualMs: 0, features: [] },
+})
+
+/**
+ * @param {Worker} worker
+ * @param {{ seed: number, commands?: number | undefined }} order
+ * @param {number} limitMs
+ * @returns {Promise<Answer>}
+ */
+function ask(worker, order, limitMs) {
+  return new Promise((resolve) => {
+    const end = (/** @type {Answer} */ answer) => {
+      clearTimeout(limit)
+      worker.off('message', end).off('error', onError)
+      resolve(answer)
+    }
+    const onError = (/** @type {Error} */ error) =>
+      end(noAnswer(order.seed, `the thread ended: ${String(error.stack ?? error)}`))
+    const limit = setTimeout(() => end(noAnswer(order.seed, `no answer within ${limitMs / 1000} s`)), limitMs)
+    worker.once('message', end).once('error', onError)
+    worker.postMessage(order)
+  })
+}
+
+/**
+ * Runs seeds until none is left or `onAnswer` answers false. Seeds are taken one at a time, so a long one holds up no other.
+ *
+ * @param {string} bundle
+ * @param {Iterable<number>} seeds
+ * @param {(answer: Answer) => boolean | void} onAnswer
+ * @param {{ commands?: number | undefined, size?: number, limitMs?: number }} [settings]
+ */
+export async function runSeeds(bundle, seeds, onAnswer, { commands, size = crewSize, limitMs = LIMIT_MS } = {}) {
+  const left = seeds[Symbol.iterator]()
+  let goesOn = true
+  async function work() {
+    let worker = newWorker(bundle)
+    for (let next = left.next(); goesOn && !next.done; next = left.next()) {
+      const answer = await ask(worker, { seed: next.value, commands }, limitMs)
+      if (onAnswer(answer) === false) goesOn = false
+      if (answer.hash === '') {
+        await worker.terminate()
+        worker = newWorker(bundle)
+      }
+    }
+    await worker.terminate()
+  }
+  await Promise.all(Array.from({ length: size }, work))
+}

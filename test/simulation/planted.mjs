@@ -1,0 +1,103 @@
+/** `npm run sim -- --planted`: every planted bug has to be caught by some seed, and by an invariant that it breaks. */
+import { join } from 'node:path'
+import { bundle, timesFound } from './build.mjs'
+import { crewSize, runSeeds } from './crew.mjs'
+import { plantedBugs } from './planted-bugs.mjs'
+
+/** @typedef {import('./planted-bugs.mjs').PlantedBug} PlantedBug */
+/** @typedef {{ bug: PlantedBug, seed: number, invariant: string, text: string } | { bug: PlantedBug, seed: undefined }} Verdict */
+
+/** Seeds after which a bug counts as missed. */
+const MOST_SEEDS = 1500
+/** Fewer commands than usual, and more seeds: what differs between seeds finds more than what is repeated in one. */
+const SETTINGS = { commands: 150, limitMs: 20_000 }
+
+/** Answers whether a seed passes without any planted bug, and remembers it. @param {string} file */
+function control(file) {
+  /** @type {Map<number, Promise<boolean>>} */
+  const known = new Map()
+  return (/** @type {number} */ seed) => {
+    const before = known.get(seed)
+    if (before !== undefined) return before
+    const verdict = (async () => {
+      let isClean = false
+      await runSeeds(file, [seed], ({ violations }) => void (isClean = violations.length === 0), {
+        ...SETTINGS,
+        size: 1,
+      })
+      return isClean
+    })()
+    known.set(seed, verdict)
+    return verdict
+  }
+}
+
+/**
+ * Runs seeds until one fails that passes without the bug.
+ *
+ * @param {PlantedBug} bug
+ * @param {string} file
+ * @param {(seed: number) => Promise<boolean>} passesWithout
+ * @returns {Promise<Verdict>}
+ */
+async function hunt(bug, file, passesWithout) {
+  await bundle(file, bug)
+  for (let from = 0; from < MOST_SEEDS; ) {
+    /** @type {Verdict[]} */
+    const found = []
+    const seeds = Array.from({ length: MOST_SEEDS - from }, (_, n) => from + n)
+    await runSeeds(
+      file,
+      seeds,
+      ({ seed, violations }) => {
+        // one broken promise breaks others: one that the bug is about will do
+        const first = violations.find(({ invariant }) => bug.by.includes(invariant)) ?? violations[0]
+        if (first === undefined) return true
+        found.push({ bug, seed, invariant: first.invariant, text: first.text })
+        return false
+      },
+      { ...SETTINGS, size: 1 },
+    )
+    const [verdict = { bug, seed: undefined }] = found
+    if (verdict.seed === undefined || (await passesWithout(verdict.seed))) return verdict
+    from = verdict.seed + 1
+  }
+  return { bug, seed: undefined }
+}
+
+/**
+ * @param {string} workplace
+ * @param {string} wanted  only bugs whose name contains it
+ * @returns {Promise<boolean>} whether all were caught
+ */
+export async function judgePlanted(workplace, wanted) {
+  const bugs = plantedBugs.filter(({ name }) => name.includes(wanted))
+  for (const bug of bugs) {
+    const found = timesFound(bug)
+    if (found !== (bug.times ?? 1))
+      throw new Error(`'${bug.name}': the text stands ${found} times in src/${bug.file}: ${bug.find}`)
+  }
+  const passesWithout = control(await bundle(join(workplace, 'clean.mjs')))
+  const left = [...bugs.entries()]
+  let caught = 0
+  async function work() {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      const verdict = await hunt(next[1], join(workplace, `planted-${next[0]}.mjs`), passesWithout)
+      if (print(verdict)) caught++
+    }
+  }
+  await Promise.all(Array.from({ length: crewSize }, work))
+  process.stdout.write(`planted: ${caught} caught, ${bugs.length - caught} missed\n`)
+  return caught === bugs.length
+}
+
+/** One row of the table; whether the bug was caught as it should be. @param {Verdict} verdict */
+function print(verdict) {
+  const { bug, seed } = verdict
+  const isRight = seed !== undefined && bug.by.includes(verdict.invariant)
+  const by =
+    seed === undefined ? 'NOT CAUGHT' : `${verdict.invariant.padEnd(4)} seed ${String(seed).padEnd(5)} ${verdict.text}`
+  const mark = isRight ? 'ok  ' : seed === undefined ? 'MISS' : 'ODD '
+  process.stdout.write(`${mark}  ${bug.name.padEnd(62)}  ${by.slice(0, 110)}\n`)
+  return isRight
+}

@@ -1,0 +1,1 @@
+export { runScope } from './scope.js'

@@ -1,0 +1,2 @@
+export { findSites } from './call-sites.js'
+export { runSweep } from './sweep.js'
