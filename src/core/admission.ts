@@ -18,9 +18,9 @@ import { Deduplication } from './deduplication.js'
 import { DefinedCommand, type PayloadSchema, schemaFault, validate } from './definition.js'
 import { Entry } from './entry.js'
 import { sameData } from './equal.js'
-import { errorText, isLaneError, LaneError, show } from './errors.js'
+import { isLaneError, LaneError, show } from './errors.js'
 import type { LaneState } from './lane.js'
-import { cancelledError, type Outcomes } from './outcomes.js'
+import { type Outcomes } from './outcomes.js'
 import { PayloadChecks, shuttingDown, unreadable } from './payload-checks.js'
 import { findRun } from './records.js'
 import { createRun, quietRejection, type Run, type RunMethods, rejectRun, type Settle } from './run.js'
@@ -55,9 +55,8 @@ export class Admission {
   submit(laneId: string, command: unknown, options?: SubmitOptions, origin?: Origin): Run {
     const core = this.#core
     const lane = core.findLane(laneId)
-    if (options === undefined && origin === undefined && lane !== undefined && core.takesPlain) {
-      if (lane.limits.takesPlain && readPlain(command)) return this.#accept(lane, plainType, plainPayload)
-    }
+    const isPlain = options === undefined && origin === undefined && lane?.limits.takesPlain === true && core.takesPlain
+    if (isPlain && readPlain(command)) return this.#accept(lane, plainType, plainPayload)
     return this.#submitWith(lane, laneId, command, options, origin)
   }
 

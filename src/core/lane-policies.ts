@@ -115,12 +115,10 @@ export class LanePolicies {
     const now = this.#core.clock.now()
     let closedUntil: number | undefined
     for (const gate of gates) {
+      const at = closedUntil === undefined ? gate.readyAt(ask, now) : now
       // What another gate keeps back claims nothing: it could not use it.
       if (closedUntil !== undefined) gate.withdraw?.()
-      else {
-        const at = gate.readyAt(ask, now)
-        if (at > now) closedUntil = at
-      }
+      if (at > now) closedUntil = at
     }
     return closedUntil
   }

@@ -50,15 +50,11 @@ export class Lending {
   serve(startWith: StartWith, refuse: Refuse): boolean {
     let hasServed = false
     for (const entry of this.#waiters.keys()) {
+      if (isFinal(entry.run.state)) this.#waiters.delete(entry)
+      const loan = this.#canBeServed(entry) ? this.#loanFor(entry) : undefined
+      const refusal = loan === undefined ? 'later' : this.#ask(entry, loan)
+      if (loan === undefined || refusal === 'later') continue
       const { run, lane } = entry
-      if (isFinal(run.state)) this.#waiters.delete(entry)
-      // One that waits inside ctx.yield has a body: it goes on when it has a slot of its own again.
-      if (run.state !== 'pending' || lane.paused || entry.slot !== undefined) continue
-      const loan = this.#loanFor(entry)
-      if (loan === undefined) continue
-      const refusal =
-        lane.policies === undefined ? undefined : this.#ask(lane.policies, entry, loan.lanePlace !== undefined)
-      if (refusal === 'later') continue
       if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, this.#core.seqOfEntry(entry))
       hasServed = true
       if (refusal === undefined) startWith(entry, loan)
@@ -107,10 +103,16 @@ export class Lending {
     if (capFrom !== laneFrom) tellReturned(capFrom)
   }
 
+  /** One that waits inside ctx.yield has a body: it goes on when it has a slot of its own again. */
+  #canBeServed({ run, lane, slot }: Entry): boolean {
+    return run.state === 'pending' && !lane.paused && slot === undefined
+  }
+
   /** Whether the lane's limits let a child start: undefined when they do, an error when they never will. */
-  #ask(policies: LanePolicies, { details }: Entry, isLent: boolean): LaneError | 'later' | undefined {
+  #ask({ lane, details }: Entry, loan: Loan): LaneError | 'later' | undefined {
+    const { policies } = lane
     const cost = details?.traits?.cost
-    if (policies.mayStartAside(cost, isLent)) return undefined
+    if (policies === undefined || policies.mayStartAside(cost, loan.lanePlace !== undefined)) return undefined
     this.#asked.add(policies)
     return policies.refusal(cost) ?? 'later'
   }

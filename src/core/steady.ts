@@ -15,8 +15,14 @@ export function steadyClock(clock: Clock, report: Report): Clock {
   let wall = 0
   const tell = later(report)
   return {
-    now: () => (now = again(() => clock.now(), now, tell)),
-    wallNow: () => (wall = again(() => clock.wallNow(), wall, tell)),
+    now: () => {
+      now = again(() => clock.now(), now, tell)
+      return now
+    },
+    wallNow: () => {
+      wall = again(() => clock.wallNow(), wall, tell)
+      return wall
+    },
     setTimer: (delayMs, fire) => again<Timer | undefined>(() => clock.setTimer(delayMs, fire), undefined, tell) ?? {},
     clearTimer: (timer) => again(() => clock.clearTimer(timer), undefined, tell),
   }

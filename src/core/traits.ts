@@ -21,7 +21,7 @@ export function setTraits(entry: Entry, { key, weight, cost, deadlineMs }: OwnOp
 
 /** How much of its key's turn a command uses up: its cost, in the lane's first unit where it says several. */
 function shareOf({ limits }: LaneState, cost: Cost | undefined): number {
-  const unit = limits.rateLimits.find(({ unit }) => unit !== undefined && unit !== COMMANDS)?.unit
+  const unit = limits.rateLimits.find((limit) => limit.unit !== undefined && limit.unit !== COMMANDS)?.unit
   const share = typeof cost === 'object' && unit === undefined ? 1 : amountOf(unit ?? 'cost', cost)
   return share > 0 ? share : 1
 }

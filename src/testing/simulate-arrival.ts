@@ -49,14 +49,14 @@ export function planOf({ runsFor = 0, fails = 0 }: Arrival, context: CommandCont
 }
 
 /** Carries a plan out. Gives way as soon as its signal aborts: preempted, it leaves the rest of its time behind. */
-export async function follow(plan: Plan, context: CommandContext, clock: SimulatedClock): Promise<void> {
+export async function carryOut(plan: Plan, context: CommandContext, clock: SimulatedClock): Promise<void> {
   const { signal } = context
   const since = clock.now()
   try {
     if (plan.leftMs > 0) await clock.sleep(plan.leftMs, signal)
-  } catch (reason) {
+  } catch {
+    // It saves, and then rejects with the reason of the abort: the attempt ends here.
     await context.checkpoint({ ...plan, leftMs: plan.leftMs - (clock.now() - since) } satisfies Plan)
-    throw reason
   }
   finish(plan)
 }
@@ -65,7 +65,7 @@ export async function follow(plan: Plan, context: CommandContext, clock: Simulat
  * The same where only a cancellation can stop an attempt. Then nobody looks at how it ends, so it needs no signal, which
  * would be a third of the cost of a simulated command: `onStoppable` is told how to end it early.
  */
-export async function followPlainly(
+export async function carryOutPlainly(
   plan: Plan,
   clock: SimulatedClock,
   onStoppable: (stop: () => void) => void,

@@ -3,8 +3,7 @@ import { LaneError } from '../core/index.js'
 
 /** The error of one option. */
 export function invalid(option: string, expected: string, got: unknown): LaneError {
-  const shown = typeof got === 'string' ? `'${got}'` : String(got)
-  return new LaneError('CONFIG_INVALID', `Configuration error: ${option} must be ${expected}, got ${shown}`, {
+  return new LaneError('CONFIG_INVALID', `Configuration error: ${option} must be ${expected}, got ${String(got)}`, {
     fields: { option, expected },
   })
 }

@@ -3,6 +3,7 @@
  * for the next instant instead of naming one, and timers stand in a heap, so that thousands of commands may run at once.
  */
 import type { Clock, Timer } from '../core/index.js'
+import { checkNumber } from './simulate-checks.js'
 import { VirtualClock } from './virtual-clock.js'
 
 class HeapTimer {
@@ -41,7 +42,8 @@ export class SimulatedClock implements Clock {
   }
 
   setTimer(delayMs: number, fire: () => void): Timer {
-    const timer = new HeapTimer(this.#now + Math.max(0, delayMs), this.#order++, fire)
+    // What is no number is 0, as for the timers of every platform.
+    const timer = new HeapTimer(this.#now + (Math.max(0, delayMs) || 0), this.#order++, fire)
     this.#heap.push(timer)
     this.#rise(this.#heap.length - 1)
     return timer
@@ -51,9 +53,13 @@ export class SimulatedClock implements Clock {
     ;(timer as HeapTimer).fire = undefined
   }
 
-  /** Takes `ms` milliseconds of virtual time. Rejects with the signal's reason as soon as it aborts. */
+  /**
+   * Takes `ms` milliseconds of virtual time. Rejects with the signal's reason as soon as it aborts, and with
+   * `CONFIG_INVALID` for what is no time.
+   */
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
+      checkNumber('sleep ms', ms, 0, Number.MAX_VALUE)
       if (signal === undefined) return void this.setTimer(ms, resolve)
       if (signal.aborted) return reject(signal.reason)
       const onAbort = (): void => {

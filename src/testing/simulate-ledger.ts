@@ -2,7 +2,15 @@
  * Keeps the books of a simulation. Commands are followed by the queue's events, each at the instant at which it happens;
  * lanes by their counts whenever time is about to pass, so sums over time are exact, and what takes no time is not seen.
  */
-import type { CommandRun, EventStream, LaneEvent, LaneHandle, QueueManager, Random } from '../core/index.js'
+import type {
+  CommandRecord,
+  CommandRun,
+  EventStream,
+  LaneEvent,
+  LaneHandle,
+  QueueManager,
+  Random,
+} from '../core/index.js'
 import type { Arrival } from './simulate-arrival.js'
 import type { SimulatedClock } from './simulate-clock.js'
 import { type SimulatedCommand, type SimulatedLane, type Simulation, waitsOf } from './simulate-report.js'
@@ -174,7 +182,7 @@ export class Ledger<L extends string> {
       const lane = this.#lanes.get(command.laneId)
       lane?.waitsMs.push(command.waitMs(now))
       if (lane !== undefined && command.state === 'completed') lane.completed++
-      if (command.endedAt === undefined) command.state = (await this.#queue.get(command.id))?.state ?? command.state
+      if (command.endedAt === undefined) command.state = (await this.#record(command)).state
     }
     return {
       commands: this.#commands.map((command) => command.describe(now)),
@@ -222,8 +230,12 @@ export class Ledger<L extends string> {
 
   /** The announcement of a command does not say its type. */
   async #readType(command: FollowedCommand): Promise<void> {
-    const record = await this.#queue.get(command.id)
-    command.type = record?.commandType ?? command.type
+    command.type = (await this.#record(command)).commandType
+  }
+
+  /** What the queue knows of a command without an outcome: it keeps every one of them. */
+  async #record({ id }: FollowedCommand): Promise<CommandRecord> {
+    return (await this.#queue.get(id)) as CommandRecord
   }
 
   /** Whatever has an event of its own was announced before. */

@@ -10,8 +10,8 @@ import { seededRandom } from './seeded-random.js'
 import {
   type Arrival,
   ArrivalReader,
-  follow,
-  followPlainly,
+  carryOut,
+  carryOutPlainly,
   type Plan,
   planOf,
   type SimulatedHandler,
@@ -30,7 +30,10 @@ export type SimulationOptions<L extends string = string> = Omit<QueueOptions<L>,
   readonly arrivals: Iterable<Arrival>
   /** Another seed draws other times, other jitter and other ids. Default 1. */
   readonly seed?: number | undefined
-  /** The work of arrivals that have none of `run`, `runsFor` and `fails`, and of commands that work submits by type. */
+  /**
+   * The work of arrivals that have none of `run`, `runsFor` and `fails`, and of commands that other work submits under the
+   * type of an arrival. Default none: they take no time.
+   */
   readonly handler?: SimulatedHandler | undefined
   /**
    * The end in milliseconds: what arrives or ends later is not seen. Default when everything has its outcome or nothing can
@@ -192,8 +195,8 @@ class Simulator<L extends string> {
     const plan = this.#plan(arrival, context, random)
     const { preemptible = false, timeoutMs } = this.#lanes[arrival.laneId as L]
     if (preemptible || (arrival.options?.timeoutMs ?? timeoutMs) !== undefined)
-      return follow(plan, context, this.#clock)
-    return followPlainly(plan, this.#clock, (stop) => {
+      return carryOut(plan, context, this.#clock)
+    return carryOutPlainly(plan, this.#clock, (stop) => {
       command.stop = stop
     })
   }

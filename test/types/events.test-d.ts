@@ -29,7 +29,9 @@ test('the key narrows the payload', async () => {
 test('each key has its own payload', () => {
   type PayloadOf<K extends EventKey> = Extract<LaneEvent, { readonly key: K }>['payload']
   expectTypeOf<PayloadOf<'queue.command.started'>['command_type']>().toEqualTypeOf<string>()
-  expectTypeOf<PayloadOf<'queue.command.delayed'>['reason']>().toEqualTypeOf<'submitted' | 'snoozed' | 'deferred'>()
+  expectTypeOf<PayloadOf<'queue.command.delayed'>['reason']>().toEqualTypeOf<
+    'submitted' | 'snoozed' | 'deferred' | 'deduplicated'
+  >()
   expectTypeOf<PayloadOf<'queue.lane.configured'>>().not.toHaveProperty('command_id')
   expectTypeOf<PayloadOf<'queue.fault'>['command_id']>().toEqualTypeOf<string | undefined>()
   expectTypeOf<PayloadOf<'queue.command.retry'>>().toEqualTypeOf<EventPayloads['queue.command.retry']>()

@@ -140,7 +140,7 @@ describe('at one instant', () => {
 
   test('timers go off one after the other, whatever the number', async () => {
     const arrivals = trace(burst(500), (n) => ({ laneId: 'work', runsFor: (n * 7919) % 101 }))
-    const { commands, lanes } = await simulate({ lanes: one({ maxConcurrency: Infinity }), arrivals })
+    const { commands, lanes } = await simulate({ lanes: one({ maxConcurrency: Number.POSITIVE_INFINITY }), arrivals })
     expect(commands.map(({ endedAt }) => endedAt)).toEqual(commands.map((_, n) => (n * 7919) % 101))
     expect(lanes.work).toMatchObject({ count: 500, waits: { max: 0 } })
   })
@@ -191,7 +191,7 @@ describe('the policies of the queue hold:', () => {
     const lanes = one({ retry: RetryPolicy.fixed(2, 50) })
     const arrivals = [
       named('twice', 0, 10, { fails: 2 }),
-      named('always', 1000, 10, { fails: Infinity }),
+      named('always', 1000, 10, { fails: Number.POSITIVE_INFINITY }),
       named('second', 2000, 10, { fails: (attempt) => attempt === 1 }),
     ]
     const { commands, order, lanes: counts } = await simulate({ lanes, arrivals })
@@ -282,7 +282,7 @@ describe('work of your own', () => {
           void queue.submit('other', { type: 'parent' })
           void queue.submit('other', () => clock.sleep(5), { id: 'child' })
           await run('work', () => clock.sleep(20))
-          queue.submit('other', { type: 'unseen' }, { delayMs: 1000 })
+          void queue.submit('other', { type: 'unseen' }, { delayMs: 1000 })
         },
       },
     ]
@@ -323,6 +323,22 @@ describe('work of your own', () => {
   })
 })
 
+test.each([-1, Number.NaN, Number.POSITIVE_INFINITY])('nothing sleeps %d ms', async (ms) => {
+  const errors: unknown[] = []
+  const run = (_payload: unknown, _context: CommandContext, clock: SimulatedClock) =>
+    clock.sleep(ms).catch((error: unknown) => errors.push(error))
+  await simulate({ lanes: one(), arrivals: [named('a', 0, 0, { run })] })
+  expect(errors).toMatchObject([
+    { code: 'CONFIG_INVALID', message: `Configuration error: sleep ms must be a finite number, 0 or more, got ${ms}` },
+  ])
+})
+
+test('a timer without a time goes off at once', async () => {
+  const run = (_payload: unknown, _context: CommandContext, clock: SimulatedClock) =>
+    new Promise<void>((resolve) => void clock.setTimer(Number.NaN, resolve))
+  expect(await story({ lanes: one(), arrivals: [named('a', 7, 0, { run })] })).toEqual(['a completed 7-7'])
+})
+
 describe('the same options', () => {
   const options = (more: Partial<SimulationOptions<'work' | 'other'>> = {}): SimulationOptions<'work' | 'other'> => ({
     lanes: { ...one({ retry: RetryPolicy.exponential(2, { jitter: 'full' }) }), other: { priority: 1 } },
@@ -353,7 +369,7 @@ describe('the same options', () => {
   test('with other lanes have the very same work', async () => {
     const time = async (maxConcurrency: number): Promise<unknown> => {
       const lanes = { ...one({ maxConcurrency }), other: { priority: 1 } }
-      const { commands } = await simulate(options({ lanes, maxConcurrency: Infinity }))
+      const { commands } = await simulate(options({ lanes, maxConcurrency: Number.POSITIVE_INFINITY }))
       return commands.map(({ startedAt = 0, endedAt = 0 }) => Math.round(endedAt - startedAt))
     }
     expect(await time(1)).toEqual(await time(4))
@@ -451,7 +467,12 @@ describe('what is not allowed is refused:', () => {
       'arrival at must be 5',
     ],
     ['an instant before the start', { arrivals: [named('a', -1, 0)] }, 'CONFIG_INVALID', 'arrival at'],
-    ['an instant that never comes', { arrivals: [named('a', Infinity, 0)] }, 'CONFIG_INVALID', 'arrival at'],
+    [
+      'an instant that never comes',
+      { arrivals: [named('a', Number.POSITIVE_INFINITY, 0)] },
+      'CONFIG_INVALID',
+      'arrival at',
+    ],
     ['a time that is none', { arrivals: [named('a', 0, -5)] }, 'CONFIG_INVALID', 'arrival runsFor'],
     [
       'a drawn time that is none',
