@@ -168,6 +168,8 @@ export class LanePolicies {
 
   /** The lane starts nothing any more: groups that outlive its queue forget it. */
   dispose(): void {
+    this.#core.alarms.clear(this.#alarm)
+    this.forgetAside()
     this.#rate.dispose()
   }
 
