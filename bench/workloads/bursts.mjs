@@ -25,6 +25,21 @@ export async function paceOfBursts(burst, { size, warmUpMs, measureMs }) {
 }
 
 /**
+ * What a command costs the processor, by a fixed number of bursts: on a busy machine a fixed time may hold a few only.
+ *
+ * @param {() => Promise<unknown>} burst
+ * @param {{ size: number, bursts: number }} amounts  as many again come first, unmeasured
+ * @returns {Promise<number>} nanoseconds per command, those of the collector's threads included
+ */
+export async function cpuOfBursts(burst, { size, bursts }) {
+  for (let i = 0; i < bursts; i++) await burst()
+  const before = process.cpuUsage()
+  for (let i = 0; i < bursts; i++) await burst()
+  const { user, system } = process.cpuUsage(before)
+  return ((user + system) * 1000) / (bursts * size)
+}
+
+/**
  * @param {Parameters<typeof paceOfBursts>} bursts
  * @returns {Promise<number>} commands per second
  */

@@ -24,9 +24,7 @@ const againstArrival = { plain: { keys: 10_000, fair: false }, fair: { keys: 10_
 
 /** @type {Readonly<Record<string, Side>>} */
 const byKeys = {
-  fewPlain: { keys: 10, fair: false },
   few: { keys: 10, fair: true },
-  somePlain: { keys: 10_000, fair: false },
   some: { keys: 10_000, fair: true },
   manyPlain: { keys: 100_000, fair: false },
   many: { keys: 100_000, fair: true },
@@ -86,9 +84,7 @@ export const fairness = [
     sides: Object.keys(byKeys),
     figures: [
       { key: 'few', label: '10 keys, fair turns', better: 'less' },
-      { key: 'fewPlain', label: '10 keys, arrival order', better: 'less' },
       { key: 'some', label: '10,000 keys, fair turns', better: 'less' },
-      { key: 'somePlain', label: '10,000 keys, arrival order', better: 'less' },
       { key: 'many', label: '100,000 keys, fair turns', better: 'less' },
       { key: 'manyPlain', label: '100,000 keys, arrival order', better: 'less' },
     ],

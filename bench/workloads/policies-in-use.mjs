@@ -3,7 +3,7 @@
  * P4: what a policy costs the commands that use it, on W1's bursts: each policy by itself, with limits that never hold
  * anything back. Every one is measured in a process of its own; the difference to the first row is the policy's price.
  */
-import { burstOf, paceOfBursts } from './bursts.mjs'
+import { burstOf, cpuOfBursts } from './bursts.mjs'
 
 /** @typedef {import('./workload.mjs').Workload} Workload */
 /** @typedef {import('@a3s-lab/lane').LaneDefinition} LaneDefinition */
@@ -11,6 +11,7 @@ import { burstOf, paceOfBursts } from './bursts.mjs'
 
 const CONCURRENCY = 10
 const BURST = 100
+const BURSTS = 1000
 const KEYS = 10
 /** More than any machine starts in a second, and less than what counts as no limit. */
 const NEVER_REACHED = 1e12
@@ -57,9 +58,9 @@ let nextOrder = 0
 
 /**
  * @param {Use} use
- * @param {import('./workload.mjs').Settings} settings
+ * @returns {Promise<number>} nanoseconds of processor time per command
  */
-async function costOf({ lane, options }, settings) {
+async function costOf({ lane, options }) {
   const { defaultLanes } = await import('@a3s-lab/lane')
   const { startedQueue } = await import('../subjects/lane.mjs')
   const bench = { priority: 3, maxConcurrency: CONCURRENCY, ...lane }
@@ -68,8 +69,7 @@ async function costOf({ lane, options }, settings) {
     options === undefined
       ? burstOf(BURST, (value) => queue.submit('bench', { type: 'bench', payload: value }))
       : burstOf(BURST, (value) => queue.submit('bench', { type: 'bench', payload: value }, options(value)))
-  const { cpu } = await paceOfBursts(burst, { size: BURST, ...settings })
-  return cpu
+  return cpuOfBursts(burst, { size: BURST, bursts: BURSTS })
 }
 
 /** @type {Workload[]} */
@@ -81,8 +81,8 @@ export const policiesInUse = [
     ungraded: ['lane'],
     sides: Object.keys(uses),
     figures: Object.entries(uses).map(([key, { label }]) => ({ key, label, better: /** @type {const} */ ('less') })),
-    async measure(_subject, settings, side) {
-      return { [side]: await costOf(/** @type {Use} */ (uses[side]), settings) }
+    async measure(_subject, _settings, side) {
+      return { [side]: await costOf(/** @type {Use} */ (uses[side])) }
     },
   },
 ]

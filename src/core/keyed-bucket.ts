@@ -25,11 +25,14 @@ export class KeyLine implements Turn {
   #newest: Entry | undefined
   #returns: Heap<EntryDetails> | undefined
   readonly bucket: KeyedBucket
-  /** Undefined for the commands without a key. */
+  /** Undefined for the commands without one. */
+  readonly key: string | undefined
+  /** Undefined where it does not matter how many of the key run. */
   readonly use: KeyUse | undefined
 
-  constructor(bucket: KeyedBucket, use: KeyUse | undefined) {
+  constructor(bucket: KeyedBucket, key: string | undefined, use: KeyUse | undefined) {
     this.bucket = bucket
+    this.key = key
     this.use = use
     this.before = undefined
     this.after = undefined
@@ -231,7 +234,7 @@ export class KeyedBucket implements Bucket {
     if (line.isOpen) this.#order.remove(line)
     line.isOpen = false
     if (!isEmpty) return
-    this.#lines.delete(line.use?.key)
+    this.#lines.delete(line.key)
     if (line.use === undefined) return
     line.use.lines.delete(line)
     this.#keys.forgetUnused(line.use)
@@ -241,8 +244,8 @@ export class KeyedBucket implements Bucket {
     const key = keyOf(entry)
     const known = this.#lines.get(key)
     if (known !== undefined) return known
-    const use = key === undefined ? undefined : this.#keys.use(key)
-    const line = new KeyLine(this, use)
+    const use = key === undefined || !this.#keys.areLimited ? undefined : this.#keys.use(key)
+    const line = new KeyLine(this, key, use)
     use?.lines.add(line)
     this.#lines.set(key, line)
     return line

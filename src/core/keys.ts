@@ -35,7 +35,12 @@ export class Keys {
     this.#onChange = onChange
   }
 
-  /** Keys that are known. */
+  /** Whether it matters how many commands of a key run. Where it does not, nothing is counted and nothing kept here. */
+  get areLimited(): boolean {
+    return this.rules.limit !== Number.POSITIVE_INFINITY
+  }
+
+  /** Keys that are known, where they are limited. */
   get size(): number {
     return this.#uses.size
   }
@@ -100,7 +105,7 @@ export class Keys {
 export function holdKey(entry: Entry): void {
   const { keys } = entry.lane.backlog
   const traits = entry.details?.traits
-  if (keys === undefined || traits?.key === undefined || traits.holdsKey) return
+  if (keys?.areLimited !== true || traits?.key === undefined || traits.holdsKey) return
   ;(entry.slot as Slot).isPlain = false
   traits.holdsKey = true
   keys.acquire(traits.key)

@@ -24,11 +24,15 @@ export type Loan = {
   readonly keepsKey: boolean
 }
 
-/** Starts a waiting command with borrowed places. */
-type StartWith = (entry: Entry, loan: Loan) => void
+/** Starts a waiting command with borrowed places. An object, as below: a closure would be made anew in every pass. */
+interface Starter {
+  start(entry: Entry, loan: Loan): void
+}
 
 /** Fails a command that its lane's limits can never let start. */
-type Refuse = (entry: Entry, error: LaneError) => void
+interface Refuser {
+  cannotRun(entry: Entry, error: LaneError): void
+}
 
 export class Lending {
   readonly #core: QueueCore
@@ -47,7 +51,7 @@ export class Lending {
   }
 
   /** Starts the children that wait and can use the places of waiting ancestors; whether there were any. */
-  serve(startWith: StartWith, refuse: Refuse): boolean {
+  serve(starter: Starter, refuser: Refuser): boolean {
     let hasServed = false
     for (const entry of this.#waiters.keys()) {
       if (isFinal(entry.run.state)) this.#waiters.delete(entry)
@@ -57,8 +61,8 @@ export class Lending {
       const { run, lane } = entry
       if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, this.#core.seqOfEntry(entry))
       hasServed = true
-      if (refusal === undefined) startWith(entry, loan)
-      else refuse(entry, refusal)
+      if (refusal === undefined) starter.start(entry, loan)
+      else refuser.cannotRun(entry, refusal)
       this.#core.backlogShrank(lane)
     }
     if (this.#waiters.size === 0 && this.#asked.size > 0) {

@@ -19,10 +19,7 @@ export type PassParts = {
 export function runPass({ core, attempts, outcomes, lending, interruption }: PassParts): void {
   startAll(core, attempts, outcomes)
   // It takes nothing from anybody, and whoever has a slot of its own goes before.
-  const hasServed = lending.serve(
-    (entry, loan) => attempts.start(entry, loan),
-    (entry, error) => outcomes.cannotRun(entry, error),
-  )
+  const hasServed = lending.serve(attempts, outcomes)
   interruption.countYielded()
   const hasAsked = interruption.askForSlots()
   // Handlers and listeners to an abort were called: what they have submitted came after everything had started.

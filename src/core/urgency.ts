@@ -57,6 +57,8 @@ export class Urgency {
   /** How many of those are boosted by how much. */
   readonly #boosts = new Map<number, number>()
   #lateOnes = 0
+  /** The steps of the deadline that was asked for last: most commands of a lane have the same. */
+  #ownSteps: PriorityBoostConfig | undefined
   /** The boost and the lateness of the lane as it was told last. */
   #boost = 0
   #isLate = false
@@ -83,7 +85,7 @@ export class Urgency {
       if (this.#common.peek() === urgent) this.#lookAt(urgent)
       return
     }
-    const urgent = new Urgent(entry, seq, this.#config ?? PriorityBoostConfig.standard(own), own)
+    const urgent = new Urgent(entry, seq, this.#config ?? this.#standard(own), own)
     entry.traits.urgent = urgent
     this.#own.add(urgent)
     this.#count(urgent, 1)
@@ -93,16 +95,19 @@ export class Urgency {
   /** A command does not wait any more. */
   remove(urgent: Urgent): void {
     urgent.entry.traits.urgent = undefined
-    this.#host.alarms.clear(urgent.alarm)
     if (this.#own.delete(urgent)) {
+      this.#host.alarms.clear(urgent.alarm)
       this.#count(urgent, -1)
       return this.#tell(urgent)
     }
     const wasOldest = this.#common.peek() === urgent
     this.#common.remove(urgent)
     const oldest = this.#common.peek()
-    if (wasOldest && oldest !== undefined) this.#lookAt(oldest)
-    else if (wasOldest) this.#tell(urgent)
+    if (wasOldest && oldest !== undefined) this.#follow(oldest, urgent)
+    else {
+      this.#host.alarms.clear(urgent.alarm)
+      if (wasOldest) this.#tell(urgent)
+    }
   }
 
   /** Forgets all: another takes over, or the lane is not boosted any more. */
@@ -115,8 +120,18 @@ export class Urgency {
     if (this.#isLate) this.#host.relieved()
   }
 
-  /** Works out a command's boost, and when that is to be done again. */
-  #lookAt(urgent: Urgent): void {
+  /** Another command is the oldest. One that arrived at the same time is exactly as urgent as the one before: it inherits. */
+  #follow(oldest: Urgent, before: Urgent): void {
+    // It may have been the oldest before, until an older one came back.
+    this.#host.alarms.clear(oldest.alarm)
+    if (oldest.entry.arrivedAt !== before.entry.arrivedAt) return this.#lookAt(oldest, before.alarm)
+    oldest.boost = before.boost
+    oldest.isLate = before.isLate
+    oldest.alarm = before.alarm
+  }
+
+  /** Works out a command's boost, and when that is to be done again. `replaced`: an alarm that is not needed any more. */
+  #lookAt(urgent: Urgent, replaced = urgent.alarm): void {
     const { alarms } = this.#host
     const now = this.#host.now()
     const remaining = urgent.remaining(now)
@@ -126,10 +141,21 @@ export class Urgency {
     urgent.isLate = isAtLastStep(urgent.config, remaining)
     if (isOwn) this.#count(urgent, 1)
     const change = nextChange(urgent.config, remaining)
-    alarms.clear(urgent.alarm)
-    urgent.alarm =
-      change === Number.NEGATIVE_INFINITY ? undefined : alarms.set(now + remaining - change, () => this.#lookAt(urgent))
+    const ring = isOwn ? (): void => this.#lookAt(urgent) : this.#lookAtOldest
+    // The new one first: a lane's only alarm would else stop the clock's timer, and start it again.
+    urgent.alarm = change === Number.NEGATIVE_INFINITY ? undefined : alarms.set(now + remaining - change, ring)
+    alarms.clear(replaced)
     this.#tell(urgent)
+  }
+
+  readonly #lookAtOldest = (): void => {
+    const oldest = this.#common.peek()
+    if (oldest !== undefined) this.#lookAt(oldest)
+  }
+
+  #standard(deadlineMs: number): PriorityBoostConfig {
+    if (this.#ownSteps?.deadlineMs !== deadlineMs) this.#ownSteps = PriorityBoostConfig.standard(deadlineMs)
+    return this.#ownSteps as PriorityBoostConfig
   }
 
   #count({ boost, isLate }: Urgent, by: 1 | -1): void {
@@ -142,7 +168,8 @@ export class Urgency {
 
   #tell(urgent: Urgent): void {
     const oldest = this.#common.peek()
-    const boost = Math.max(oldest?.boost ?? 0, ...this.#boosts.keys())
+    let boost = oldest?.boost ?? 0
+    for (const other of this.#boosts.keys()) if (other > boost) boost = other
     if (boost !== this.#boost) {
       this.#boost = boost
       this.#host.lift(boost)

@@ -162,7 +162,9 @@ class Round {
   #least = Number.POSITIVE_INFINITY
   #largest = 0
 
-  lacks(quantum: number): void {
+  lacks(amount: number): void {
+    // Divided by a large weight it may have become nothing, and a round without a grant serves nobody, for ever.
+    const quantum = Math.max(amount, Number.MIN_VALUE)
     this.#lacking++
     this.#sum += quantum
     if (quantum < this.#least) this.#least = quantum
