@@ -198,6 +198,7 @@ export class Attempts implements SlotOwner, BodyStopper {
   #comeBack(entry: Entry): void {
     entry.lane.backlog.extractReturned(entry)
     this.#takeSlotAgain(entry)
+    entry.details?.traits?.goOn?.()
   }
 
   #takeSlotAgain(entry: Entry): void {

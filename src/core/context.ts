@@ -186,9 +186,9 @@ export class Context implements CommandContext {
       this.#host.runChild(this.#entry, isLive(this, this.#entry), laneId, command, options) as Promise<never>
   }
 
-  /** The attempt is to stop. */
+  /** The attempt is to stop. A signal aborts once, so the first reason stays. */
   abort(reason: LaneError): void {
-    this.#abortReason = reason
+    this.#abortReason ??= reason
     this.#controller?.abort(reason)
   }
 }
