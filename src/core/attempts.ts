@@ -170,9 +170,11 @@ export class Attempts implements SlotOwner, BodyStopper {
   /** Tells that the attempt begins. A listener may cancel it there and then: false when the body is not to run. */
   #announce(slot: Slot, entry: Entry, isResumed: boolean): boolean {
     const { run } = entry
-    const ids = { lane_id: run.laneId, command_id: run.id }
-    this.#core.emit('queue.command.started', { ...ids, command_type: run.commandType })
-    if (isResumed && run.state === 'active') this.#core.emit('queue.command.resumed', ids)
+    const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
+    this.#core.emit('queue.command.started', payload)
+    if (isResumed && run.state === 'active') {
+      this.#core.emit('queue.command.resumed', { lane_id: run.laneId, command_id: run.id })
+    }
     return this.#isToRun(slot, entry)
   }
 

@@ -138,7 +138,10 @@ export class SimBody {
   }
 
   async #child(waits: boolean): Promise<void> {
-    if (!waits) return this.#host.submitChild(this)
+    if (!waits) {
+      this.#host.submitChild(this)
+      return
+    }
     const { observer } = this.#host
     this.picture.waiting++
     this.picture.hasWaited = true
@@ -160,7 +163,7 @@ export class SimBody {
       checkpointed.resolved = Math.max(checkpointed.resolved, number)
     } catch (error) {
       // asked to stop: it is stored all the same
-      if (this.picture.abortCode === 'COMMAND_PREEMPTED')
+      if (this.picture.abortCode === 'COMMAND_PREEMPTED' && !this.picture.isAbandoned)
         checkpointed.resolved = Math.max(checkpointed.resolved, number)
       throw error
     }
@@ -204,9 +207,12 @@ function endWith(ending: Ending, token: string): unknown {
       throw new UnrecoverableError('no use')
     case 'time-error':
       throw Object.assign(new Error('too late'), { name: 'TimeoutError' })
+    case 'throw':
+      throw new Error('failed')
     default:
+      ending.kind satisfies 'throw-nothing'
       // biome-ignore lint/style/useThrowOnlyError: handlers throw nothing, too
-      throw ending.kind === 'throw' ? new Error('failed') : undefined
+      throw undefined
   }
 }
 

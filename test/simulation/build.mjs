@@ -33,10 +33,10 @@ export async function bundle(file, bug) {
     name: 'planting',
     resolveId(/** @type {string} */ specifier) {
       const entry = entryPoints().find((one) => one.specifier === specifier)
-      return entry === undefined ? undefined : join(source, relative('src', entry.source))
+      return entry === undefined ? null : join(source, relative('src', entry.source))
     },
     transform(/** @type {string} */ code, /** @type {string} */ id) {
-      if (bug === undefined || relative(source, id) !== bug.file) return undefined
+      if (bug === undefined || relative(source, id) !== bug.file) return null
       return code.split(bug.find).join(bug.replace)
     },
   }

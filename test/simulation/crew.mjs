@@ -14,11 +14,20 @@ export const crewSize = availableParallelism()
 const newWorker = (bundle) =>
   new Worker(new URL('./worker.mjs', import.meta.url), { workerData: { bundle: pathToFileURL(bundle).href } })
 
-/** The answer for a seed that gave none. @param {number} seed @param {string} text @returns {Answer} */
-const noAnswer = (seed, text) => ({
-  ...{ seed, violations: [{ invariant: 'I8', text, at: 0 }], hash: '', commands: 0, events: 0, starts: 0 },
-  ...{ virtualMs: 0, features: [] },
-})
+/** A seed that has broken an invariant has shown what it can: it is not waited for much longer. */
+const LIMIT_AFTER_VIOLATION_MS = 5000
+
+/**
+ * The answer for a seed that gave none.
+ *
+ * @param {number} seed
+ * @param {Answer['violations']} violations
+ * @returns {Answer}
+ */
+const noAnswer = (seed, violations) => {
+  const nothing = { hash: '', commands: 0, events: 0, starts: 0, virtualMs: 0, features: [] }
+  return { seed, violations, ...nothing }
+}
 
 /**
  * @param {Worker} worker
@@ -28,15 +37,25 @@ const noAnswer = (seed, text) => ({
  */
 function ask(worker, order, limitMs) {
   return new Promise((resolve) => {
+    /** @type {Answer['violations']} */
+    const violations = []
     const end = (/** @type {Answer} */ answer) => {
       clearTimeout(limit)
-      worker.off('message', end).off('error', onError)
+      worker.off('message', onMessage).off('error', onError)
       resolve(answer)
     }
-    const onError = (/** @type {Error} */ error) =>
-      end(noAnswer(order.seed, `the thread ended: ${String(error.stack ?? error)}`))
-    const limit = setTimeout(() => end(noAnswer(order.seed, `no answer within ${limitMs / 1000} s`)), limitMs)
-    worker.once('message', end).once('error', onError)
+    const fail = (/** @type {string} */ text) =>
+      end(noAnswer(order.seed, [...violations, { invariant: 'I8', text, at: 0 }]))
+    const wait = (/** @type {number} */ ms) => setTimeout(() => fail(`no answer within ${ms / 1000} s`), ms)
+    const onError = (/** @type {Error} */ error) => fail(`the thread ended: ${String(error.stack ?? error)}`)
+    const onMessage = (/** @type {Answer | { violation: Answer['violations'][number] }} */ message) => {
+      if (!('violation' in message)) return end(message)
+      if (violations.push(message.violation) > 1) return
+      clearTimeout(limit)
+      limit = wait(LIMIT_AFTER_VIOLATION_MS)
+    }
+    let limit = wait(limitMs)
+    worker.on('message', onMessage).on('error', onError)
     worker.postMessage(order)
   })
 }

@@ -23,9 +23,9 @@ export const isGated = ({ limits }: LanePicture): boolean => limits.models.lengt
 export function noteOpening(lane: LanePicture, picture: Picture): void {
   if (!isGated(lane)) return
   const head = headOf(lane, picture)
-  if (head === undefined || openNow(head, lane, picture) !== 'yes') lane.openSince = Number.POSITIVE_INFINITY
-  else if (head !== lane.openHead) lane.openSince = picture.now
-  else lane.openSince = Math.min(lane.openSince, picture.now)
+  const isOpen = head !== undefined && openNow(head, lane, picture) === 'yes'
+  const since = head === lane.openHead ? Math.min(lane.openSince, picture.now) : picture.now
+  lane.openSince = isOpen ? since : Number.POSITIVE_INFINITY
   lane.openHead = head
 }
 

@@ -7,7 +7,7 @@ import type { Accepted, Checker, CheckerKind, SeenBody, SeenEvent } from './chec
 import { noteOpening } from './gates.js'
 import type { Cost, RetrySpec, SubmitSpec } from './lane-spec.js'
 import { amountOf } from './limiters.js'
-import { type BodyPicture, type CommandPicture, type Final, type LanePicture, type Picture } from './picture.js'
+import type { BodyPicture, CommandPicture, Final, LanePicture, Picture } from './picture.js'
 import { RunningHash } from './running-hash.js'
 
 /** What is about to be submitted: the event of its acceptance comes before the submit returns. */
@@ -141,6 +141,7 @@ export class Observer {
     }
     const lane = picture.lane(command.laneId)
     refreshCeiling(lane)
+    picture.moment++
     lane.bodies.add(body)
     lane.starting = 0
     command.body = body
@@ -161,6 +162,8 @@ export class Observer {
     const lane = this.picture.lane(body.command.laneId)
     lane.bodies.delete(body)
     lane.leaving.push(body.command)
+    // of a zombie no event tells that its slot is free
+    if (body.isOver && body.takerId !== undefined) this.picture.lane(body.takerId).owed++
     refreshCeiling(lane)
     this.#look({ what: 'left', body })
   }
@@ -214,9 +217,11 @@ export class Observer {
   atQuiescence(): void {
     const { picture } = this
     picture.forget()
+    picture.moment++
     for (const lane of picture.lanes.values()) {
       lane.starting = 0
       lane.owed = 0
+      lane.surelyOwed = 0
       refreshCeiling(lane)
       if (lane.leaving.length > 0) lane.leaving = []
       noteOpening(lane, picture)
@@ -257,7 +262,7 @@ export class Observer {
         phase: 'waiting',
         wasDelayed: delayMs > 0,
         isFollower: false,
-        cameAt: picture.isMidStep ? picture.starts : -1,
+        cameAt: picture.isMidStep ? picture.moment : -1,
         dueAt: picture.now + delayMs,
       },
       ...{ place: 'arrival', attempt: 0, failures: 0, deferrals: 0, startedAt: -1, body: undefined },
@@ -265,7 +270,7 @@ export class Observer {
         final: undefined,
         answers: [],
         trail: [],
-        cancelCalledAt: undefined,
+
         charge: { said: undefined, starts: 0 },
         checkpointed: { resolved: 0, begun: 0 },
       },
@@ -324,13 +329,20 @@ export class Observer {
   /** The body of a victim has ended, and the queue knows: its slot is the taker's. */
   #noteHandover({ body }: CommandPicture): void {
     if (body?.takerId === undefined || !(body.hasLeft || body.isAbandoned)) return
-    this.picture.lane(body.takerId).owed++
+    const taker = this.picture.lane(body.takerId)
+    const { pending, slots, max } = this.picture.claimsOf(taker.id)
+    taker.owed++
+    // a lane that has no use for it now has lost it, unless that changes before the next pass
+    if (pending > 0 && slots < max && !taker.paused) taker.surelyOwed++
     body.takerId = undefined
   }
 
   #updateLane(name: string, laneId: string): void {
     const lane = this.picture.lane(laneId)
-    if (name === 'paused') lane.paused = true
+    if (name === 'paused') {
+      lane.paused = true
+      lane.pausedMidStep = this.picture.isMidStep ? this.picture.moment : -1
+    }
     if (name === 'resumed') lane.paused = false
     if (name === 'configured') this.configured(laneId)
   }
@@ -350,6 +362,7 @@ export class Observer {
     lane.active.add(command)
     lane.starting = 1
     lane.owed = Math.max(0, lane.owed - 1)
+    lane.surelyOwed = Math.max(0, lane.surelyOwed - 1)
     lane.limits.take(command.spec.cost, this.picture.now)
   }
 

@@ -76,7 +76,7 @@ export type CommandPicture = {
   wasDelayed: boolean
   /** It waits for the command that has its dedupe id. */
   isFollower: boolean
-  /** Submitted in the middle of a step, which it cannot change any more: the number of starts by then; else -1. */
+  /** Submitted in the middle of a step, which it cannot change any more: the moment of that; else -1. */
   readonly cameAt: number
   /** Earliest instant of its next start. */
   dueAt: number
@@ -90,7 +90,6 @@ export type CommandPicture = {
   /** What its run settled with: `value …` or the code of an error. */
   readonly answers: string[]
   readonly trail: string[]
-  cancelCalledAt: number | undefined
   /** What the attempt said that it costs, and how often it took its estimate since. */
   charge: { readonly said: Cost | undefined; readonly starts: number }
   checkpointed: { resolved: number; begun: number }
@@ -100,6 +99,8 @@ export class LanePicture {
   readonly id: string
   spec: LaneSpec
   paused = false
+  /** The moment of a pause in the middle of a start, which that cannot stop; else -1. */
+  pausedMidStep = -1
   /** Commands that wait, for a slot or for an instant, in order of acceptance. */
   readonly waiting = new Set<CommandPicture>()
   readonly active = new Set<CommandPicture>()
@@ -113,8 +114,9 @@ export class LanePicture {
   /** Since when, as far as every rest showed, its gates let its next command through. */
   openSince = Number.POSITIVE_INFINITY
   openHead: CommandPicture | undefined
-  /** Slots that were given up for this lane, and that it has not taken. */
+  /** Slots that were given up for this lane, and that it has not taken; those of them that it certainly had a use for. */
   owed = 0
+  surelyOwed = 0
   /** When the limit per key changed last. */
   keyLimitSince = 0
   /** Commands whose body has ended since the last rest: the queue may not have noticed. */
@@ -152,10 +154,14 @@ export class Picture {
   readonly commands = new Map<string, CommandPicture>()
   readonly violations: Violation[] = []
   readonly drains: DrainPicture[] = []
+  /** Told at once: a bug may keep a seed from ever coming to its end. */
+  onViolation: ((violation: Violation) => void) | undefined
   /** Accepted and settled so far. */
   accepted = 0
   settled = 0
   starts = 0
+  /** Counts starts and rests: what was submitted in the middle of a step counts from the next moment on. */
+  moment = 0
   /** Timers that are the queue's, but belong to calls under way: `drain`, `close`. */
   calls = 0
   /** The phase of faults is over: everything has to come to rest. */
@@ -172,6 +178,8 @@ export class Picture {
   constructor(options: SimOptions, clock: SimClock) {
     this.options = options
     this.clock = clock
+    this.hasDeadlines = options.features.includes('deadlines')
+    this.isPunctual = !options.features.includes('late')
     const shared = LaneLimits.shared()
     for (const [id, spec] of Object.entries(options.lanes)) {
       this.lanes.set(id, new LanePicture(id, spec, new LaneLimits(spec.rateLimit ?? [], shared)))
@@ -183,9 +191,10 @@ export class Picture {
   }
 
   /** Whether the queue's timers come when they should. */
-  get isPunctual(): boolean {
-    return !this.options.features.includes('late')
-  }
+  readonly isPunctual: boolean
+
+  /** Whether commands may have a deadline of their own. */
+  readonly hasDeadlines: boolean
 
   get hasCap(): boolean {
     return this.options.cap !== Number.POSITIVE_INFINITY
@@ -224,14 +233,17 @@ export class Picture {
    * run; a command without one (a child of `ctx.run`) that was delayed is never called ready, which only weakens checks.
    */
   isReady(command: CommandPicture): boolean {
-    if (command.phase !== 'waiting' || command.cameAt === this.starts) return false
+    if (command.phase !== 'waiting' || command.cameAt === this.moment) return false
     if (!command.wasDelayed) return true
     return command.run?.state === 'pending'
   }
 
   report(invariant: string, text: string): void {
     if (this.violations.length >= MOST_VIOLATIONS) return
-    this.violations.push({ invariant, text, at: this.now })
+    const violation = { invariant, text, at: this.now }
+    this.violations.push(violation)
+    this.onViolation?.(violation)
+    this.clock.hurry()
   }
 
   get waitsForNothing(): boolean {

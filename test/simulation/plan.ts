@@ -1,6 +1,6 @@
 /** What a body does in one attempt: drawn from the seed, the command's number and the attempt, whatever else happened. */
 import { type Draw, derivedDraw } from './draw.js'
-import type { SimOptions } from './options.js'
+import type { Feature, SimOptions } from './options.js'
 
 /** How a body ends when nobody stops it. */
 export type Ending =
@@ -32,21 +32,13 @@ const DEEPEST = 2
 
 export function drawPlan(options: SimOptions, n: number, attempt: number, depth: number): Plan {
   const draw = derivedDraw(options.seed, n * 64 + attempt)
-  const has = (feature: SimOptions['features'][number]): boolean => options.features.includes(feature)
-  const steps: Step[] = []
-  const ms = drawServiceMs(draw, options.bodyMs)
-  if (draw.chance(0.3)) steps.push({ kind: 'progress' })
-  if (has('charge') && draw.chance(0.6)) steps.push({ kind: 'charge', factor: draw.pick([0, 0.5, 1.5, 3]) })
-  if (has('children') && depth < DEEPEST && draw.chance(0.12)) steps.push({ kind: 'child', waits: draw.chance(0.7) })
-  if (has('meddling') && draw.chance(0.05)) steps.push({ kind: 'meddle' })
-  const pieces = has('yields') || has('checkpoints') ? draw.int(1, 4) : 1
-  for (let piece = 0; piece < pieces; piece++) {
-    if (has('checkpoints') && draw.chance(0.6)) steps.push({ kind: 'checkpoint' })
-    if (has('yields') && draw.chance(0.6)) steps.push({ kind: 'yield' })
-    steps.push({ kind: 'wait', ms: Math.ceil(ms / pieces) })
-  }
-  if (has('hang') && draw.chance(0.02)) steps.push({ kind: 'hang' })
-  if (has('charge') && draw.chance(0.3)) steps.push({ kind: 'charge', factor: draw.pick([0.5, 1, 2]) })
+  const has = (feature: Feature): boolean => options.features.includes(feature)
+  const steps = [
+    ...drawOpening(draw, has, depth),
+    ...drawPieces(draw, has, drawServiceMs(draw, options.bodyMs)),
+    ...maybe(has('hang') && draw.chance(0.02), { kind: 'hang' }),
+    ...maybe(has('charge') && draw.chance(0.3), { kind: 'charge', factor: draw.pick([0.5, 1, 2]) }),
+  ]
   const isSync = draw.chance(0.15)
   return {
     isSync,
@@ -54,6 +46,28 @@ export function drawPlan(options: SimOptions, n: number, attempt: number, depth:
     ending: drawEnding(draw, has, options.bodyMs),
     hearing: has('deaf') ? draw.pick<Hearing>(['at-once', 'late', 'value', 'deaf']) : 'at-once',
   }
+}
+
+type Has = (feature: Feature) => boolean
+
+const maybe = (isDrawn: boolean, step: Step): readonly Step[] => (isDrawn ? [step] : [])
+
+/** What a body does before its work. */
+const drawOpening = (draw: Draw, has: Has, depth: number): readonly Step[] => [
+  ...maybe(draw.chance(0.3), { kind: 'progress' }),
+  ...maybe(has('charge') && draw.chance(0.6), { kind: 'charge', factor: draw.pick([0, 0.5, 1.5, 3]) }),
+  ...maybe(has('children') && depth < DEEPEST && draw.chance(0.12), { kind: 'child', waits: draw.chance(0.7) }),
+  ...maybe(has('meddling') && draw.chance(0.05), { kind: 'meddle' }),
+]
+
+/** The work in one piece, or in several with safe points in between. */
+function drawPieces(draw: Draw, has: Has, ms: number): readonly Step[] {
+  const pieces = has('yields') || has('checkpoints') ? draw.int(1, 4) : 1
+  return Array.from({ length: pieces }, () => [
+    ...maybe(has('checkpoints') && draw.chance(0.6), { kind: 'checkpoint' }),
+    ...maybe(has('yields') && draw.chance(0.6), { kind: 'yield' }),
+    { kind: 'wait' as const, ms: Math.ceil(ms / pieces) },
+  ]).flat()
 }
 
 /** Nothing, fixed, exponential, heavy-tailed: by the seed's mean. */
@@ -64,7 +78,7 @@ function drawServiceMs(draw: Draw, mean: number): number {
   return kind === 'heavy' ? draw.heavyTailed(mean / 3) : draw.exponential(mean)
 }
 
-function drawEnding(draw: Draw, has: (feature: SimOptions['features'][number]) => boolean, bodyMs: number): Ending {
+function drawEnding(draw: Draw, has: Has, bodyMs: number): Ending {
   if (draw.chance(0.6)) return { kind: 'return' }
   const ms = Math.ceil(bodyMs * draw.pick([0, 0.5, 3]))
   const endings: Ending[] = [{ kind: 'return' }, { kind: 'throw' }, { kind: 'throw' }, { kind: 'throw-nothing' }]

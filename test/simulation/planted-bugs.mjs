@@ -10,6 +10,7 @@
  * @property {string} find       stands in the file exactly `times` times
  * @property {string} replace
  * @property {number} [times]    default 1
+ * @property {number} [commands] per seed, for a bug that needs a long backlog to show
  * @property {string[]} by       invariants that may catch it: by any other it would be caught for a wrong reason
  */
 
@@ -40,8 +41,8 @@ export const plantedBugs = [
   {
     name: 'slots that are not lent are taken by others',
     file: 'core/scheduler.ts',
-    find: 'if (this.#heldBackFromFixed === 0) return true',
-    replace: 'if (this.#heldBackFromFixed >= 0) return true',
+    find: 'return this.#heldBackFromFixed === 0 ||',
+    replace: 'return this.#heldBackFromFixed >= 0 ||',
     by: ['I3', 'I31'],
   },
   {
@@ -84,7 +85,7 @@ export const plantedBugs = [
     file: 'core/core.ts',
     find: 'settledPromise.then(this.#pass)',
     replace: 'this.#pass()',
-    by: ['I4', 'I5', 'I7', 'I19', 'I22', 'I31', 'I3'],
+    by: ['I3', 'I4', 'I5', 'I8', 'I31'],
   },
   // attempts, timeouts, slots
   {
@@ -148,7 +149,7 @@ export const plantedBugs = [
     file: 'core/outcomes.ts',
     find: 'if (entry.slot === undefined) this.#toPending(entry)',
     replace: 'this.#toPending(entry)',
-    by: ['I28'],
+    by: ['I28', 'I7', 'I12'],
   },
   {
     name: 'an event after the end',
@@ -219,10 +220,10 @@ export const plantedBugs = [
   },
   // rate limits
   {
-    name: 'a bucket that starts with twice its burst',
+    name: 'a bucket that refills at twice its rate',
     file: 'policy/token-bucket.ts',
-    find: '    this.#level = burst\n  }\n\n  get largest',
-    replace: '    this.#level = 2 * burst\n  }\n\n  get largest',
+    find: '((level - this.#level) * this.#windowMs) / this.#maxCommands',
+    replace: '((level - this.#level) * this.#windowMs) / (2 * this.#maxCommands)',
     by: ['I6'],
   },
   {
@@ -251,7 +252,7 @@ export const plantedBugs = [
     file: 'core/lane-policies.ts',
     find: 'if (at > now) closedUntil = at',
     replace: 'gate.started(ask, now)\n        if (at > now) closedUntil = at',
-    by: ['I15'],
+    by: ['I15', 'I8'],
   },
   {
     name: 'a provider that asks for a pause is not heard',
@@ -294,6 +295,7 @@ export const plantedBugs = [
     file: 'policy/fairness.ts',
     find: 'turn.credit += this.#quantum * turn.weight',
     replace: 'turn.credit += this.#quantum',
+    commands: 500,
     by: ['I5'],
   },
   // boost
@@ -308,8 +310,8 @@ export const plantedBugs = [
   {
     name: 'a boost that no timer renews',
     file: 'core/urgency.ts',
-    find: 'alarms.set(now + remaining - change, () => this.#lookAt(urgent))',
-    replace: 'alarms.set(now + remaining - change, () => undefined)',
+    find: 'const ring = isOwn ? (): void => this.#lookAt(urgent) : this.#lookAtOldest',
+    replace: 'const ring = (): void => void isOwn',
     by: ['I14'],
   },
   // preemption
@@ -346,7 +348,7 @@ export const plantedBugs = [
     file: 'core/outcomes.ts',
     find: 'lane.backlog.putFirst(entry, core.seqOfEntry(entry), false)',
     replace: 'entry.place = Number.MAX_SAFE_INTEGER\n    lane.backlog.putBack(entry)',
-    by: ['I27'],
+    by: ['I27', 'I5', 'I4'],
   },
   {
     name: 'a preempted command starts again while its body runs',

@@ -14,20 +14,22 @@ const SETTINGS = { commands: 150, limitMs: 20_000 }
 
 /** Answers whether a seed passes without any planted bug, and remembers it. @param {string} file */
 function control(file) {
-  /** @type {Map<number, Promise<boolean>>} */
+  /** @type {Map<string, Promise<boolean>>} */
   const known = new Map()
-  return (/** @type {number} */ seed) => {
-    const before = known.get(seed)
+  return (/** @type {number} */ seed, /** @type {number | undefined} */ commands) => {
+    const key = `${seed} ${commands ?? ''}`
+    const before = known.get(key)
     if (before !== undefined) return before
     const verdict = (async () => {
-      let isClean = false
-      await runSeeds(file, [seed], ({ violations }) => void (isClean = violations.length === 0), {
-        ...SETTINGS,
-        size: 1,
-      })
-      return isClean
+      /** @type {boolean[]} */
+      const passed = []
+      const note = (/** @type {import('./worker.mjs').Answer} */ { violations }) => {
+        passed.push(violations.length === 0)
+      }
+      await runSeeds(file, [seed], note, { ...SETTINGS, ...(commands === undefined ? {} : { commands }), size: 1 })
+      return passed[0] === true
     })()
-    known.set(seed, verdict)
+    known.set(key, verdict)
     return verdict
   }
 }
@@ -37,7 +39,7 @@ function control(file) {
  *
  * @param {PlantedBug} bug
  * @param {string} file
- * @param {(seed: number) => Promise<boolean>} passesWithout
+ * @param {(seed: number, commands?: number) => Promise<boolean>} passesWithout
  * @returns {Promise<Verdict>}
  */
 async function hunt(bug, file, passesWithout) {
@@ -56,10 +58,10 @@ async function hunt(bug, file, passesWithout) {
         found.push({ bug, seed, invariant: first.invariant, text: first.text })
         return false
       },
-      { ...SETTINGS, size: 1 },
+      { ...SETTINGS, ...(bug.commands === undefined ? {} : { commands: bug.commands }), size: 1 },
     )
     const [verdict = { bug, seed: undefined }] = found
-    if (verdict.seed === undefined || (await passesWithout(verdict.seed))) return verdict
+    if (verdict.seed === undefined || (await passesWithout(verdict.seed, bug.commands))) return verdict
     from = verdict.seed + 1
   }
   return { bug, seed: undefined }
@@ -97,7 +99,8 @@ function print(verdict) {
   const isRight = seed !== undefined && bug.by.includes(verdict.invariant)
   const by =
     seed === undefined ? 'NOT CAUGHT' : `${verdict.invariant.padEnd(4)} seed ${String(seed).padEnd(5)} ${verdict.text}`
-  const mark = isRight ? 'ok  ' : seed === undefined ? 'MISS' : 'ODD '
+  const notRight = seed === undefined ? 'MISS' : 'ODD '
+  const mark = isRight ? 'ok  ' : notRight
   process.stdout.write(`${mark}  ${bug.name.padEnd(62)}  ${by.slice(0, 110)}\n`)
   return isRight
 }

@@ -19,13 +19,19 @@ export type SeedSettings = {
   readonly available: Available
   readonly commands?: number | undefined
   readonly log?: ((line: string) => void) | undefined
+  /** Told of what is wrong as soon as it is seen. */
+  readonly onViolation?: ((violation: Violation) => void) | undefined
 }
 
-export async function runSeed(seed: number, { available, commands, log }: SeedSettings): Promise<SeedResult> {
+export async function runSeed(
+  seed: number,
+  { available, commands, log, onViolation }: SeedSettings,
+): Promise<SeedResult> {
   const options = drawOptions(seed, available, commands)
   const world = new World(options, checkers)
   world.observer.log = log
   const { picture } = world
+  picture.onViolation = onViolation
   const report = (reason: unknown): void => picture.report('I22', `unhandled: ${describeError(reason)}`)
   process.on('unhandledRejection', report)
   // stacks of errors that are thrown on purpose cost half of the time

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { runScope } from './scope/index.js'
 
 /** Operations in a row: about 3 s. */
-const DEPTH = 5
+const DEPTH = 4
 
 test('every path of the small scopes keeps every invariant and comes to its end', async () => {
   const lines: string[] = []

@@ -66,6 +66,7 @@ export class Steering {
     return [
       ...(world.has('pause') ? [() => this.#pause(), () => this.#resume(), () => this.#resume()] : []),
       ...(world.has('cancel') ? [() => this.#cancel(), () => this.#cancel(), () => this.#cancel()] : []),
+      ...(world.has('signals') ? [() => this.#abort()] : []),
       ...(world.has('clear') ? [() => this.#clear()] : []),
       ...(world.has('configure') ? [() => this.#configure(), () => this.#configure()] : []),
       ...(world.has('redrive') ? [() => this.#redrive()] : []),
@@ -97,7 +98,13 @@ export class Steering {
       : queue.cancel(command.id, 'by its id')
     if (done === undefined) return
     if (done && wasSettled) picture.report('I18', `'${command.id}' had its outcome, and was cancelled`)
-    if (done) command.cancelCalledAt = picture.now
+    if (done && command.phase !== 'settled') picture.report('I18', `'${command.id}' outlives its cancellation`)
+  }
+
+  /** A submitter's signal: of a command in any state. */
+  #abort(): void {
+    const { controllers } = this.#world
+    if (controllers.length > 0) this.#draw.pick(controllers).abort('no longer wanted')
   }
 
   #anyCommand(): CommandPicture | undefined {

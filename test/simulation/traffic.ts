@@ -8,6 +8,7 @@ type Source = {
   readonly draw: Draw
   readonly options: SimOptions
   has(feature: Feature): boolean
+  newSignal(): AbortSignal
 }
 
 const KEYS = ['ada', 'ben', 'cho', 'dov', 'eli']
@@ -33,6 +34,7 @@ export function drawSubmit(source: Source, laneId: string): SubmitSpec {
     ...(key === undefined ? {} : { key }),
     ...(key === undefined ? {} : maybe('weights', 1, 'weight', () => WEIGHTS[key] as number)),
     ...maybe('units', 0.7, 'cost', () => drawCost(draw)),
+    ...maybe('signals', 0.2, 'signal', () => source.newSignal()),
     ...maybe('dedupe', 0.4, 'dedupe', () => ({
       id: `${laneId}-${draw.int(0, 5)}`,
       mode: draw.pick(['drop', 'replace', 'keep-last'] as const),

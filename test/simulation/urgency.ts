@@ -41,6 +41,10 @@ export function lifted(lane: LanePicture, by: number, picture: Picture): number 
   return Math.min(priority, own.priority)
 }
 
+/** Asked at every rest, and mostly answered no. */
+const mayBeUrgent = ({ spec }: LanePicture, picture: Picture): boolean =>
+  spec.priorityBoost?.enabled ?? picture.hasDeadlines
+
 /** Sums of instants are exact to about this. */
 const SLACK_MS = 1e-6
 
@@ -55,6 +59,7 @@ export function effectiveRange(
 ): readonly [best: number, worst: number] {
   let most = 0
   let least = 0
+  if (!mayBeUrgent(lane, picture)) return [lane.spec.priority, lane.spec.priority]
   for (const command of lane.waiting) {
     const isUnknown = command.wasDelayed && command.run === undefined
     if (!isUnknown && command !== starting && !picture.isReady(command)) continue

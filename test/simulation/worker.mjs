@@ -9,7 +9,12 @@ const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPor
 const { runSeed, availableFeatures } = await import(bundle)
 const available = await availableFeatures()
 
-port.on('message', async (/** @type {{ seed: number, commands?: number }} */ { seed, commands }) => {
-  const { options, ...result } = await runSeed(seed, { available, commands })
+/** @param {{ seed: number, commands?: number }} order */
+async function answer({ seed, commands }) {
+  // a bug may keep the seed from ever coming to its end: a message is sent even then
+  const onViolation = (/** @type {object} */ violation) => port.postMessage({ seed, violation })
+  const { options, ...result } = await runSeed(seed, { available, commands, onViolation })
   port.postMessage({ ...result, features: options.features })
-})
+}
+
+port.on('message', (order) => void answer(order))

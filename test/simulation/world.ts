@@ -5,7 +5,7 @@
 import { type CommandRun, QueueManager, type QueueOptions, type SubmitOptions } from '@a3s-lab/lane'
 import { type BodyHost, type FullContext, SimBody } from './body.js'
 import type { CheckerKind } from './checker.js'
-import { Draw, derivedDraw } from './draw.js'
+import { type Draw, derivedDraw } from './draw.js'
 import type { SubmitSpec } from './lane-spec.js'
 import { Listeners } from './listeners.js'
 import { Observer } from './observer.js'
@@ -31,6 +31,8 @@ export class World implements BodyHost {
   readonly queue: QueueManager
   readonly draw: Draw
   readonly listeners: Listeners
+  /** Of the signals that commands were submitted with. */
+  readonly controllers: AbortController[] = []
   readonly #steering: Steering
   readonly #hanging = new Set<() => void>()
   #plans = 0
@@ -120,7 +122,7 @@ export class World implements BodyHost {
   /** Submits a command of some lane with options as drawn. */
   submitOne(): void {
     const laneId = this.draw.pick([...this.picture.lanes.keys()])
-    this.submit(laneId, drawSubmit(this, laneId), 0)
+    void this.submit(laneId, drawSubmit(this, laneId), 0)
   }
 
   submit(laneId: string, spec: SubmitSpec, depth: number, parent?: SimBody): CommandRun {
@@ -172,6 +174,13 @@ export class World implements BodyHost {
     this.#took(this.queue.deadLetters.redrive(letter.id))
   }
 
+  /** A signal that somebody may abort later. */
+  newSignal(): AbortSignal {
+    const controller = new AbortController()
+    this.controllers.push(controller)
+    return controller.signal
+  }
+
   sleep(ms: number): { promise: Promise<void>; wake: () => void } {
     let wake = (): void => undefined
     const promise = new Promise<void>((resolve) => {
@@ -203,7 +212,7 @@ export class World implements BodyHost {
   submitChild(body: SimBody): void {
     const laneId = this.draw.pick([...this.picture.lanes.keys()])
     const spec: SubmitSpec = this.draw.chance(0.3) ? { detached: true } : {}
-    this.submit(laneId, spec, body.picture.command.depth + 1, body)
+    void this.submit(laneId, spec, body.picture.command.depth + 1, body)
   }
 
   /** A handler or listener that uses the queue from inside. */

@@ -1,6 +1,7 @@
 import type { CheckerKind } from '../checker.js'
 import { comesBefore, hasKeyRoom } from '../heads.js'
 import { describe } from '../observer.js'
+import type { CommandPicture, LanePicture } from '../picture.js'
 
 /**
  * I4 inside a lane, I5, I27: yielded commands, then preempted ones, then by command priority, then by arrival (the newest
@@ -13,20 +14,24 @@ export const arrival: CheckerKind = {
     beforeStart: (command, picture) => {
       if (command.isAwaitedChild) return
       const lane = picture.lane(command.laneId)
-      const isFair = lane.spec.fairness === 'key'
       for (const other of lane.waiting) {
         if (other === command || !comesBefore(other, command, lane) || !picture.isReady(other)) continue
-        const isOfAnotherKey = other.spec.key !== command.spec.key
-        const isSamePlace = other.place === command.place
-        const isSamePriority = (other.spec.priority ?? 1000) === (command.spec.priority ?? 1000)
-        if (isFair && isOfAnotherKey && isSamePlace && isSamePriority) continue
-        if (!hasKeyRoom(other, lane)) continue
-        const invariant = other.place === 'preempted' && !isSamePlace ? 'I27' : isSamePriority ? 'I5' : 'I4'
-        picture.report(
-          invariant,
-          `${describe(command)} started before ${describe(other)} (${other.place}), of which it says ${picture.explain(other.id)}`,
-        )
+        if (mayTurnDecide(command, other, lane) || !hasKeyRoom(other, lane)) continue
+        const text = `${describe(command)} started before ${describe(other)} (${other.place})`
+        picture.report(invariantOf(command, other), `${text}, of which it says ${picture.explain(other.id)}`)
       }
     },
   }),
+}
+
+const haveSamePriority = (a: CommandPicture, b: CommandPicture): boolean =>
+  (a.spec.priority ?? 1000) === (b.spec.priority ?? 1000)
+
+/** Whether turns by key, and not arrival, decide between two commands. */
+const mayTurnDecide = (a: CommandPicture, b: CommandPicture, lane: LanePicture): boolean =>
+  lane.spec.fairness === 'key' && a.spec.key !== b.spec.key && a.place === b.place && haveSamePriority(a, b)
+
+function invariantOf(command: CommandPicture, other: CommandPicture): string {
+  if (other.place === 'preempted' && command.place !== 'preempted') return 'I27'
+  return haveSamePriority(command, other) ? 'I5' : 'I4'
 }

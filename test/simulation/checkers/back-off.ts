@@ -18,7 +18,7 @@ export const backOff: CheckerKind = {
     return {
       onEvent: ({ name, command, fields }, picture) => {
         if (command === undefined) return
-        if (name === 'submitted') latest.set(command, command.dueAt)
+        if (name === 'submitted' && command.wasDelayed) latest.set(command, command.dueAt)
         if (name === 'delayed') latest.set(command, Math.max(command.dueAt, picture.now + Number(fields['delay_ms'])))
         if (name !== 'retry') return
         const [soonest, last] = delayRange(command.retry, Number(fields['attempt']))
@@ -32,16 +32,17 @@ export const backOff: CheckerKind = {
       },
       atQuiescence: (picture) => {
         if (!picture.isPunctual) return
-        for (const lane of picture.lanes.values()) {
-          for (const command of lane.waiting) judgeOverdue(command, latest.get(command), picture)
+        for (const [command, dueAt] of latest) {
+          if (command.phase === 'settled') latest.delete(command)
+          else judgeOverdue(command, dueAt, picture)
         }
       },
     }
   },
 }
 
-function judgeOverdue(command: CommandPicture, dueAt: number | undefined, picture: Picture): void {
-  if (!command.wasDelayed || command.run === undefined || dueAt === undefined) return
+function judgeOverdue(command: CommandPicture, dueAt: number, picture: Picture): void {
+  if (!command.wasDelayed || command.run === undefined) return
   if (picture.now <= dueAt + SLACK_MS || command.run.state !== 'delayed') return
   const { body } = command
   if (body !== undefined && !body.hasLeft && !body.isAbandoned) return

@@ -60,7 +60,8 @@ export const breakers: CheckerKind = {
         const isOld = record.isCaused && record.hasJustEnded
         if (record.hasJustEnded) record.isCaused = false
         if (isOld) return
-        if (isFailure !== undefined && record.state === 'closed') record.ends.push({ at: picture.now, isFailure, isSure: !command.isAwaitedChild })
+        if (isFailure !== undefined && record.state === 'closed')
+          record.ends.push({ at: picture.now, isFailure, isSure: !command.isAwaitedChild })
       },
       atQuiescence: (picture) => {
         for (const [lane, record] of records) {
@@ -88,6 +89,8 @@ function enter(record: Record, state: string, lane: LanePicture, picture: Pictur
     !mayOpen([...record.ends, { at: picture.now, isFailure: true, isSure: true }], breaker)
   )
     picture.report('I6', `the breaker of ${lane.id} opened after ${record.ends.length} ends`)
+  if (state === 'half_open' && picture.now < record.since + breaker.openMs - SLACK_MS)
+    picture.report('I6', `the breaker of ${lane.id} is half open after ${picture.now - record.since} ms`)
   record.state = state
   record.since = picture.now
   record.isCaused = state !== 'half_open' && !record.hasJustEnded

@@ -1,7 +1,10 @@
 import type { CheckerKind } from '../checker.js'
 import { describe } from '../observer.js'
 
-/** I18: a cancelled command is answered at once, never starts, and a running one hears of it. */
+/**
+ * I18: a cancelled command never starts, and a running one hears of it. That it has its outcome when the call returns is judged
+ * where it is made.
+ */
 export const cancel: CheckerKind = {
   name: 'cancel',
   invariants: ['I18'],
@@ -14,10 +17,6 @@ export const cancel: CheckerKind = {
         for (const { command, abortCode } of lane.bodies) {
           if (command.final === 'cancelled' && command.trail.at(-1) === 'cancelled' && abortCode === undefined)
             picture.report('I18', `${describe(command)} was cancelled, and its body does not know`)
-        }
-        for (const command of [...lane.waiting, ...lane.active]) {
-          if (command.cancelCalledAt !== undefined)
-            picture.report('I18', `${describe(command)} outlives its cancellation`)
         }
       }
     },

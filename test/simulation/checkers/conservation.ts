@@ -68,13 +68,17 @@ function yieldedIn(lane: LanePicture): readonly [number, number] {
 function judgeSlots(picture: Picture): void {
   for (const lane of picture.lanes.values()) {
     const { slots, zombies } = picture.claimsOf(lane.id)
-    const bodies = [...lane.bodies]
-    const busy = bodies.filter(({ waiting, isYielding }) => waiting === 0 && !isYielding)
-    const lent = bodies.some(({ command }) => command.isAwaitedChild)
-    const least = lent ? 0 : busy.length
-    if (slots < least || slots > bodies.length)
-      picture.report('I7', `${lane.id} says ${slots} slots in use; ${bodies.length} bodies are in, ${busy.length} busy`)
-    const over = bodies.filter(({ isOver }) => isOver).length
+    let busy = 0
+    let over = 0
+    let lent = false
+    for (const { waiting, isYielding, isOver, command } of lane.bodies) {
+      if (waiting === 0 && !isYielding) busy++
+      if (isOver) over++
+      lent ||= command.isAwaitedChild
+    }
+    const least = lent ? 0 : busy
+    if (slots < least || slots > lane.bodies.size)
+      picture.report('I7', `${lane.id} says ${slots} slots in use; ${lane.bodies.size} bodies are in, ${busy} busy`)
     if (zombies !== over) picture.report('I12', `${lane.id} says ${zombies} zombies, ${over} are`)
   }
 }

@@ -12,7 +12,10 @@ export const ending: CheckerKind = {
     let ends = 0
     return {
       onEvent: ({ name, command }, picture) => {
-        if (name === 'shutdown.complete') ends++
+        if (name === 'shutdown.complete') {
+          ends++
+          judgeComplete(picture)
+        }
         if (name === 'submitted' && picture.isShuttingDown)
           picture.report('I16', `'${command?.id ?? ''}' was accepted after shutdown`)
       },
@@ -24,6 +27,14 @@ export const ending: CheckerKind = {
       },
     }
   },
+}
+
+/** The end is told when everything accepted has settled and no slot is held. */
+function judgeComplete(picture: Picture): void {
+  let bodies = 0
+  for (const lane of picture.lanes.values()) bodies += lane.bodies.size
+  if (picture.unsettled > 0 || bodies > 0)
+    picture.report('I16', `the shutdown is complete with ${picture.unsettled} unsettled and ${bodies} bodies`)
 }
 
 /** A late timer is no fault of the queue. */

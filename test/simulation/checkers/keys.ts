@@ -1,4 +1,5 @@
 import type { CheckerKind } from '../checker.js'
+import { amountOf } from '../limiters.js'
 import { describe } from '../observer.js'
 import type { CommandPicture, LanePicture, Picture } from '../picture.js'
 
@@ -8,7 +9,7 @@ type Account = { served: number; waitsSince: number }
 /**
  * I5 over keys: of two keys that wait side by side all the time, one is served at most so much more than the other. After
  * Shreedhar and Varghese (SIGCOMM 1995) the gap is at most a turn of each and the largest command; the quantum follows the
- * costs, so three of the largest commands per weight are allowed for. Within one command priority, without a limit per key.
+ * costs and who comes anew starts level with the best served, so three of the largest commands per weight are allowed for. Within one command priority, without a limit per key.
  */
 export const keys: CheckerKind = {
   name: 'keys',
@@ -22,7 +23,11 @@ export const keys: CheckerKind = {
         if (picture.options.features.some((feature) => UNFAIR.has(feature))) return
         const accounts = lanes.get(lane) ?? new Map<string, Account>()
         lanes.set(lane, accounts)
-        serve(command, waitingKeys(lane, picture, command), accounts, picture)
+        serve(
+          { command, share: shareOf(command, lane), waiting: waitingKeys(lane, picture, command) },
+          accounts,
+          picture,
+        )
       },
     }
   },
@@ -55,7 +60,9 @@ function waitingKeys(lane: LanePicture, picture: Picture, starting: CommandPictu
   return found
 }
 
-function serve(command: CommandPicture, waiting: Set<string>, accounts: Map<string, Account>, picture: Picture): void {
+type Service = { readonly command: CommandPicture; readonly share: number; readonly waiting: ReadonlySet<string> }
+
+function serve({ command, share, waiting }: Service, accounts: Map<string, Account>, picture: Picture): void {
   const key = command.spec.key ?? ''
   for (const known of accounts.keys()) if (!waiting.has(known) && known !== key) accounts.delete(known)
   // who comes anew starts level with whoever has had the most
@@ -63,7 +70,7 @@ function serve(command: CommandPicture, waiting: Set<string>, accounts: Map<stri
   for (const one of waiting) if (!accounts.has(one)) accounts.set(one, { served: most, waitsSince: picture.now })
   const account = accounts.get(key)
   if (account === undefined) return
-  account.served += shareOf(command) / (command.spec.weight ?? 1)
+  account.served += share / (command.spec.weight ?? 1)
   for (const [other, { served }] of accounts) {
     if (waiting.has(other) && account.served - served > LARGEST_GAP)
       picture.report(
@@ -74,8 +81,10 @@ function serve(command: CommandPicture, waiting: Set<string>, accounts: Map<stri
   if (!waiting.has(key)) accounts.delete(key)
 }
 
-/** A cost of nothing counts as one. */
-function shareOf({ spec: { cost } }: CommandPicture): number {
-  const amount = typeof cost === 'object' ? (cost['tokens'] ?? 1) : (cost ?? 1)
+/** A cost of nothing counts as one; so do costs by unit in a lane whose limits count no unit. */
+function shareOf({ spec: { cost } }: CommandPicture, { spec: { rateLimit } }: LanePicture): number {
+  const unit = rateLimit?.find((limit) => limit.unit !== undefined)?.unit
+  if (typeof cost === 'object' && unit === undefined) return 1
+  const amount = amountOf(unit ?? 'cost', cost)
   return amount > 0 ? amount : 1
 }

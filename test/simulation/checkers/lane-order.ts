@@ -20,6 +20,8 @@ export const laneOrder: CheckerKind = {
     beforeStart: (command, picture) => {
       if (command.isAwaitedChild || command.place === 'yielded' || isHandover(command, picture)) return
       const lane = picture.lane(command.laneId)
+      if (picture.hasCap && isKept(lane, picture))
+        picture.report('I3', `${describe(command)} took a slot that is kept for others`)
       const own = ownStanding(command, lane, picture)
       for (const other of picture.lanes.values()) {
         if (other === lane || !(isBetter(standingOf(other, picture, 0), own) || guards(other, lane))) continue
@@ -30,7 +32,7 @@ export const laneOrder: CheckerKind = {
   }),
 }
 
-type Standing = readonly [standing: number, priority: number, isProtected: number]
+export type Standing = readonly [standing: number, priority: number, isProtected: number]
 
 /** Where a lane stands; `taken` of its slots were only just taken. */
 export function standingOf(lane: LanePicture, picture: Picture, taken: number): Standing {
@@ -78,6 +80,19 @@ function mayTake(other: LanePicture, taker: LanePicture, picture: Picture): bool
     heldBack += Math.max(0, min - (slots - (lane === taker ? 1 : 0)))
   }
   return free > heldBack
+}
+
+/** Whether the slot that a lane has just taken belongs to those that lend none of theirs. */
+function isKept(taker: LanePicture, picture: Picture): boolean {
+  let kept = 0
+  for (const lane of picture.lanes.values()) {
+    if (lane === taker || (lane.spec.lend ?? lane.spec.protected !== true)) continue
+    const { min, slots } = picture.claimsOf(lane.id)
+    kept += Math.max(0, min - slots)
+  }
+  const own = picture.claimsOf(taker.id)
+  const isOwn = !(taker.spec.lend ?? taker.spec.protected !== true) && own.slots <= own.min
+  return !isOwn && picture.options.cap - (picture.claims.totalSlots - 1) <= kept
 }
 
 /** A protected lane that lends does so to work that can give the slot back at once. */

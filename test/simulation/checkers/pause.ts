@@ -7,7 +7,9 @@ export const pause: CheckerKind = {
   invariants: ['I17'],
   make: () => ({
     beforeStart: (command, picture) => {
-      if (picture.lane(command.laneId).paused) picture.report('I17', `${describe(command)} started in a paused lane`)
+      const { paused, pausedMidStep } = picture.lane(command.laneId)
+      if (paused && pausedMidStep !== picture.moment)
+        picture.report('I17', `${describe(command)} started in a paused lane`)
       if (!picture.hasStarted) picture.report('I17', `${describe(command)} started before the queue`)
       if (picture.isComplete || picture.isClosing)
         picture.report('I16', `${describe(command)} started in a closed queue`)

@@ -21,7 +21,7 @@ export const victims: CheckerKind = {
       if (picture.options.features.includes('yields')) return
       if (command.isAwaitedChild || lane.owed > 0 || !picture.hasCap) return
       for (const other of picture.lanes.values()) {
-        if (other.owed > 0 && other !== lane && couldStart(other, lane, picture))
+        if (other.surelyOwed > 0 && other !== lane && couldStart(other, lane, picture))
           picture.report('I29', `${describe(command)} took the slot that was given up for ${other.id}`)
       }
     },

@@ -38,6 +38,7 @@ export class Actor {
   readonly n: number
   readonly spec: CommandSpec
   readonly maxRetries: number
+  readonly timeoutMs: number
   run: CommandRun | undefined
   arrival = 0
   place: Place = 'arrival'
@@ -50,6 +51,8 @@ export class Actor {
   yieldsLeft: number
   snoozesLeft: number
   dueAt = -1
+  /** When its body took its slot, in order among all such takings. */
+  taken = 0
   /** Since when its body holds its slot, and for how long it did before. */
   since = -1
   usedMs = 0
@@ -66,6 +69,7 @@ export class Actor {
     this.n = n
     this.spec = spec
     this.maxRetries = lanes[spec.laneId]?.retry?.maxRetries ?? 0
+    this.timeoutMs = lanes[spec.laneId]?.timeoutMs ?? Number.POSITIVE_INFINITY
     this.savesLeft = saves
     this.yieldsLeft = yields
     this.snoozesLeft = snoozes
@@ -84,6 +88,11 @@ export class Actor {
     const { body } = this
     if (body === undefined || !body.isIn || body.isAbandoned || body.isSlotless) return false
     return !(body.isYielding && this.isPending)
+  }
+
+  /** For how long its attempt has held a slot. */
+  usedAt(now: number): number {
+    return this.state === 'active' ? this.usedMs + now - this.since : this.usedMs
   }
 
   /** Whether its body goes on although the attempt is over. */
@@ -196,6 +205,13 @@ export class Actor {
         if (abortCode === 'COMMAND_PREEMPTED') this.saved = n
       },
     )
+  }
+
+  /** Its body is told to stop. */
+  aborted(code: string): void {
+    if (this.body !== undefined) this.body.abortCode = code
+    if (code !== 'COMMAND_TIMEOUT' || this.usedMs === this.timeoutMs) return
+    this.violations.push(`I12: c${this.n} timed out after ${this.usedMs} ms of ${this.timeoutMs}`)
   }
 
   /** Its zombie was given up. */

@@ -32,7 +32,7 @@ type Path = readonly Operation[]
 type Found = { readonly path: Path; readonly print: string }
 
 /** Of so many states that look known one is compared. */
-const SAMPLE = 50
+const SAMPLE = 40
 /** A setting is given up then. */
 const MOST_VIOLATIONS = 3
 /** More than any end takes. */
@@ -87,7 +87,7 @@ async function expand({ path, print }: Found, { exploration, known, next }: Sear
       known.set(now, longer)
       exploration.states++
       next.push({ path: longer, print: now })
-      await bringToEnd(world)
+      if (world.violations.length === 0) await bringToEnd(world)
     } else if (exploration.transitions % SAMPLE === 0) {
       exploration.compared++
       violations.push(...(await compare(setting, double, longer)))

@@ -1,7 +1,8 @@
 /**
  * The state of a small world as a text: two paths with the same text are the same from here on. It holds everything that
- * can matter later (states, places, who may be asked next, time left of everything that runs out) and nothing that cannot
- * (instants, names of tokens, what settled commands did). Whether it really is enough is tried by the explorer on a sample.
+ * can matter later (states, places, who may be asked next, time left of everything that runs out), also some of what
+ * matters only to a queue that is wrong, and nothing that cannot (instants, names of tokens, what settled commands did).
+ * Whether it really is enough is tried by the explorer on a sample.
  */
 import { type Actor, isFinal } from './actor.js'
 import type { SmallWorld } from './small-world.js'
@@ -25,23 +26,24 @@ function actorText(actor: Actor, world: SmallWorld): string {
 }
 
 /** Time left of what can run out. */
-function timesLeft({ state, spec, usedMs, since, dueAt, zombieSince, isZombie }: Actor, world: SmallWorld): number[] {
-  const { now } = world.clock
-  const { timeoutMs } = world.setting.lanes[spec.laneId] ?? {}
-  const used = state === 'active' ? usedMs + now - since : usedMs
+function timesLeft(actor: Actor, { clock: { now } }: SmallWorld): number[] {
+  const { state, timeoutMs, dueAt, zombieSince, isZombie } = actor
   return [
-    timeoutMs === undefined ? 0 : timeoutMs - used,
+    timeoutMs === Number.POSITIVE_INFINITY ? 0 : timeoutMs - actor.usedAt(now),
     state === 'delayed' ? Math.max(-1, dueAt - now) : -1,
     isZombie ? now - zombieSince : -1,
   ]
 }
 
-function bodyText({ body }: Actor, world: SmallWorld): string {
+function bodyText({ body, taken }: Actor, { actors, clock }: SmallWorld): string {
   if (body === undefined) return ''
   const { isYielding, isSlotless, isAbandoned, abortCode = '', takerId = '', askedAt, wasReported, number } = body
-  const asked = askedAt < 0 || wasReported ? -1 : world.clock.now - askedAt
-  const older = world.actors.filter((one) => one.holdsSlot && (one.body?.number ?? 0) < number).length
-  return [isYielding, isSlotless, isAbandoned, abortCode, takerId, wasReported, asked, older].join(' ')
+  const asked = askedAt < 0 || wasReported ? -1 : clock.now - askedAt
+  const holders = actors.filter(({ holdsSlot }) => holdsSlot)
+  const older = holders.filter((one) => (one.body?.number ?? 0) < number).length
+  // goes on where it was, and is no newer for it: only a queue that is wrong would tell the two orders apart
+  const before = holders.filter((one) => one.taken < taken).length
+  return [isYielding, isSlotless, isAbandoned, abortCode, takerId, wasReported, asked, older, before].join(' ')
 }
 
 /** How many commands of its lane that still matter came before it. */

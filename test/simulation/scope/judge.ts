@@ -39,8 +39,7 @@ export function judgeVictim(world: SmallWorld, actor: Actor, takerId: string | u
   if (setting.lanes[laneId]?.preemptible !== true) say('in a lane that gives none')
   if (takerId === undefined || setting.lanes[takerId]?.preempts !== true) return say(`for ${String(takerId)}`)
   if (priorityOf(world, takerId) >= priorityOf(world, laneId)) say(`for ${takerId}, which is no better`)
-  const wants = actors.filter((one) => one.spec.laneId === takerId && one.isPending && mayStart(world, one)).length
-  const asked = actors.filter(({ body }) => body?.takerId === takerId && body.isIn && !body.wasReported).length
+  const [wants, asked] = demandOf(world, takerId)
   if (asked > wants) say(`with ${asked} asked for ${wants} commands`)
   const newer = actors.find(
     (one) => one !== actor && one.spec.laneId === laneId && isNewer(one, actor.body as SmallBody),
@@ -56,9 +55,14 @@ export function judgeRest(world: SmallWorld, operation: Operation): void {
   const { violations, actors } = world
   judgeCounts(world)
   judgeWork(world)
+  judgeDemand(world)
   for (const actor of actors) {
     violations.push(...actor.violations.splice(0))
-    if (actor.run !== undefined) judgeActor(actor, violations)
+    if (actor.run === undefined) continue
+    judgeActor(actor, violations)
+    const used = actor.usedAt(world.clock.now)
+    if (actor.state === 'active' && used >= actor.timeoutMs)
+      violations.push(`I12: c${actor.n} runs on after ${used} ms`)
   }
   if (violations.length > 0) violations.push(`(after ${operation})`)
 }
@@ -86,6 +90,30 @@ function judgeCounts({ violations, actors, setting, queue }: SmallWorld): void {
   const held = count(({ holdsSlot }) => holdsSlot)
   if (held > setting.cap) violations.push(`I2: ${held} bodies run`)
   if (stats.totalSlots !== held) violations.push(`I7: the queue says ${stats.totalSlots} slots, ${held} are`)
+}
+
+/** I29, the other half: at rest a preempting command waits only beside bodies that were asked, or that nobody may ask. */
+function judgeDemand(world: SmallWorld): void {
+  const { actors, setting, violations } = world
+  if (actors.filter(({ holdsSlot }) => holdsSlot).length < setting.cap) return
+  for (const [laneId, { preempts }] of Object.entries(setting.lanes)) {
+    if (preempts !== true) continue
+    const [wants, asked] = demandOf(world, laneId)
+    const isLower = ({ spec }: Actor): boolean => priorityOf(world, spec.laneId) > priorityOf(world, laneId)
+    const free = actors.find((one) => isLower(one) && mayBeAsked(world, one))
+    if (wants > asked && free !== undefined) violations.push(`I29: ${laneId} waits, and c${free.n} was not asked`)
+  }
+}
+
+const mayBeAsked = ({ setting }: SmallWorld, { spec, state, holdsSlot, body }: Actor): boolean =>
+  holdsSlot && state === 'active' && body?.takerId === undefined && setting.lanes[spec.laneId]?.preemptible === true
+
+/** How many commands of a lane could use a slot, and how many bodies were asked for one and may still hear. */
+function demandOf(world: SmallWorld, laneId: string): [wants: number, asked: number] {
+  const { actors } = world
+  const wants = actors.filter((one) => one.spec.laneId === laneId && one.isPending && mayStart(world, one)).length
+  const asked = actors.filter(({ body }) => body?.takerId === laneId && body.isIn && !body.wasReported).length
+  return [wants, asked]
 }
 
 /** I15, I30: at rest nobody waits who could have a slot. */

@@ -51,7 +51,7 @@ export const settings: readonly Setting[] = [
     lanes: { control, work },
     cap: 2,
     commands: [C, W, W],
-    ...{ yields: 1, pauses: 1, depth: 7 },
+    ...{ yields: 1, pauses: 1, depth: 6 },
   },
   {
     name: 'two preempt one, with retries',

@@ -35,6 +35,7 @@ export class SmallWorld {
   readonly #byId = new Map<string, Actor>()
   #arrivals = 0
   #starts = 0
+  #takings = 0
 
   constructor(setting: Setting) {
     this.setting = setting
@@ -128,11 +129,12 @@ export class SmallWorld {
   #watch(actor: Actor, run: CommandRun): void {
     actor.run = run
     let { state } = run
-    Object.defineProperty(run, 'state', {
+    Reflect.defineProperty(run, 'state', {
       get: () => state,
       set: (next: CommandState) => {
         this.steps.add(`${state} ${next}`)
         actor.moved(state, next, this.clock.now)
+        if (next === 'active') actor.taken = ++this.#takings
         state = next
       },
     })
@@ -149,7 +151,7 @@ export class SmallWorld {
     this.violations.push(...actor.judgeEntry(body))
     context.signal.addEventListener('abort', () => {
       const { code, laneId } = context.signal.reason as { code: string; laneId?: string }
-      body.abortCode = code
+      actor.aborted(code)
       if (code !== 'COMMAND_PREEMPTED') return
       body.askedAt = this.clock.now
       body.takerId = laneId

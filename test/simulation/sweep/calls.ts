@@ -6,10 +6,10 @@
  */
 
 /** What a clock and a source of random numbers are asked. */
-export const SERVICES = ['clock.now', 'clock.wallNow', 'clock.setTimer', 'clock.clearTimer', 'random.next'] as const
+const SERVICES = ['clock.now', 'clock.wallNow', 'clock.setTimer', 'clock.clearTimer', 'random.next'] as const
 
 /** Code of users. A filter is a listener that is asked at once, a reader one that iterates; an accessor is a getter or a method of a value. */
-export const USER_CODE = ['handler', 'schema', 'filter', 'reader', 'onFault', 'accessor'] as const
+const USER_CODE = ['handler', 'schema', 'filter', 'reader', 'onFault', 'accessor'] as const
 
 export const KINDS = [...SERVICES, ...USER_CODE] as const
 
@@ -45,7 +45,7 @@ export type Fault = { readonly kind: CallKind; readonly k: number; readonly mode
 export const isService = (kind: CallKind): boolean => (SERVICES as readonly CallKind[]).includes(kind)
 
 /** What the failing call throws. */
-export class PlantedFault extends Error {}
+class PlantedFault extends Error {}
 
 /** Where a call came from, as a line of a stack; noted when sites are wanted. */
 export type Site = { readonly kind: CallKind; readonly stack: string }
