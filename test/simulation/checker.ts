@@ -29,7 +29,7 @@ export type Accepted = {
   readonly wasMeddled: boolean
 }
 
-export type Answer = { readonly command: CommandPicture; readonly text: string }
+type Answer = { readonly command: CommandPicture; readonly text: string }
 
 /** Each method is optional; a checker is made anew for each seed, so it may keep what it needs. */
 export interface Checker {

@@ -49,10 +49,11 @@ function ask(worker, order, limitMs) {
     const wait = (/** @type {number} */ ms) => setTimeout(() => fail(`no answer within ${ms / 1000} s`), ms)
     const onError = (/** @type {Error} */ error) => fail(`the thread ended: ${String(error.stack ?? error)}`)
     const onMessage = (/** @type {Answer | { violation: Answer['violations'][number] }} */ message) => {
-      if (!('violation' in message)) return end(message)
-      if (violations.push(message.violation) > 1) return
-      clearTimeout(limit)
-      limit = wait(LIMIT_AFTER_VIOLATION_MS)
+      if ('violation' in message) {
+        if (violations.push(message.violation) > 1) return
+        clearTimeout(limit)
+        limit = wait(LIMIT_AFTER_VIOLATION_MS)
+      } else end(message)
     }
     let limit = wait(limitMs)
     worker.on('message', onMessage).on('error', onError)

@@ -410,7 +410,7 @@ const nameOf = (name: string, key: string): string =>
 export const describe = (command: CommandPicture): string =>
   `${command.laneId}/${command.n}${command.spec.priority === undefined ? '' : ` p${command.spec.priority}`}`
 
-export const codeOf = (error: unknown): string => {
+const codeOf = (error: unknown): string => {
   const code = (error as { code?: unknown } | null | undefined)?.code
   return typeof code === 'string' ? code : `not an error of ours: ${String(error)}`
 }

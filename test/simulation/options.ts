@@ -56,7 +56,7 @@ export const FEATURES = [
 export type Feature = (typeof FEATURES)[number]
 
 /** How a queue is brought to its end: after everything has come to rest, or before that, in the middle of the work. */
-export type End = 'rest' | 'drain' | 'shutdown' | 'close'
+type End = 'rest' | 'drain' | 'shutdown' | 'close'
 
 export type SimOptions = {
   readonly seed: number
@@ -106,7 +106,7 @@ export function drawOptions(seed: number, available: Available, commands?: numbe
     cap,
     deadLetters: draw.pick([0, 0, 2, 20, 1000]),
     retention: draw.pick([0, 5, 100, 10_000]),
-    commands: commands ?? draw.pick([50, 100, 200, 300, 500]),
+    commands: commands ?? draw.pick([40, 80, 150, 250, 400]),
     gapMs: bodyMs / Math.min(slots, cap) / load,
     bodyMs,
     end: draw.pick<End>(['rest', 'rest', 'rest', 'drain', 'shutdown', 'close']),

@@ -8,7 +8,7 @@ export type Ending =
   | { readonly kind: 'snooze' | 'retry-after' | 'retry-after-lane' | 'provider'; readonly ms: number }
 
 /** What a body does when its signal aborts: end with the reason, later, with a value in spite of it, or not care. */
-export type Hearing = 'at-once' | 'late' | 'value' | 'deaf'
+type Hearing = 'at-once' | 'late' | 'value' | 'deaf'
 
 export type Step =
   | { readonly kind: 'wait'; readonly ms: number }

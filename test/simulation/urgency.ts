@@ -17,7 +17,7 @@ export function stepsOf({ spec }: CommandPicture, lane: LanePicture): Steps | un
   return { deadlineMs: own, boostIntervals }
 }
 
-export function boostOf(command: CommandPicture, lane: LanePicture, now: number): number {
+function boostOf(command: CommandPicture, lane: LanePicture, now: number): number {
   const steps = stepsOf(command, lane)
   if (steps === undefined) return 0
   const remaining = command.submittedAt + steps.deadlineMs - now
@@ -29,7 +29,7 @@ export function boostOf(command: CommandPicture, lane: LanePicture, now: number)
 }
 
 /** A lane's priority when it is lifted by so much: not below 0, and never ahead of a protected lane that stands above it. */
-export function lifted(lane: LanePicture, by: number, picture: Picture): number {
+function lifted(lane: LanePicture, by: number, picture: Picture): number {
   const own = lane.spec
   let priority = Math.max(0, own.priority - by)
   for (const { spec } of picture.lanes.values()) {

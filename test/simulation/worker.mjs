@@ -17,4 +17,4 @@ async function answer({ seed, commands }) {
   port.postMessage({ ...result, features: options.features })
 }
 
-port.on('message', (order) => void answer(order))
+port.on('message', (/** @type {{ seed: number, commands?: number }} */ order) => void answer(order))

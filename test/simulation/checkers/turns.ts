@@ -4,6 +4,9 @@ import { describe } from '../observer.js'
 import type { CommandPicture, LanePicture, Picture } from '../picture.js'
 import { couldStart, ownStanding, type Standing, standingOf } from './lane-order.js'
 
+/** When a body that yielded takes a slot again is not seen, and that is a turn too. */
+const isSeen = ({ options }: Picture): boolean => !options.features.includes('yields')
+
 /** `took`: when it started something in its turn for certain; `startedAt`: when it started anything. */
 type Turn = { standing: number; readySince: number; took: number; startedAt: number; isGated: boolean }
 
@@ -18,6 +21,7 @@ export const turns: CheckerKind = {
     const lanes = new Map<LanePicture, Turn>()
     let step = 0
     const look = (picture: Picture): void => {
+      if (!isSeen(picture)) return
       step++
       for (const lane of picture.lanes.values()) refresh(lane, turnOf(lane), step, picture)
     }
@@ -30,8 +34,7 @@ export const turns: CheckerKind = {
     }
     return {
       beforeStart: (command, picture) => {
-        // when a body that yielded takes a slot again is not seen, and that is a turn too
-        if (picture.options.features.includes('yields')) return
+        if (!isSeen(picture)) return
         const lane = picture.lane(command.laneId)
         const own = turnOf(lane)
         step++

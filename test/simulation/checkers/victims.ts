@@ -1,6 +1,6 @@
 import type { CheckerKind } from '../checker.js'
 import { describe } from '../observer.js'
-import { type BodyPicture, isBusy, type LanePicture, type Picture } from '../picture.js'
+import { type BodyPicture, type CommandPicture, isBusy, type LanePicture, type Picture } from '../picture.js'
 import { couldStart } from './lane-order.js'
 
 /**
@@ -11,22 +11,35 @@ import { couldStart } from './lane-order.js'
 export const victims: CheckerKind = {
   name: 'victims',
   invariants: ['I29'],
-  make: () => ({
-    onBody: ({ what, body }, picture) => {
-      if (what === 'aborted' && body.abortCode === 'COMMAND_PREEMPTED') judge(body, picture)
-    },
-    beforeStart: (command, picture) => {
-      const lane = picture.lane(command.laneId)
-      // a body that goes on after a yield may be the one that took the slot, which is not seen
-      if (picture.options.features.includes('yields')) return
-      if (command.isAwaitedChild || lane.owed > 0 || !picture.hasCap) return
-      for (const other of picture.lanes.values()) {
-        if (other.surelyOwed > 0 && other !== lane && couldStart(other, lane, picture))
-          picture.report('I29', `${describe(command)} took the slot that was given up for ${other.id}`)
-      }
-    },
-  }),
+  make: () => {
+    /** How often each command gave way since the last rest. */
+    const gaveWay = new Map<CommandPicture, number>()
+    return {
+      atQuiescence: () => gaveWay.clear(),
+      onBody: ({ what, body }, picture) => {
+        if (what !== 'aborted' || body.abortCode !== 'COMMAND_PREEMPTED') return
+        const times = (gaveWay.get(body.command) ?? 0) + 1
+        gaveWay.set(body.command, times)
+        if (times === MOST_IN_TURN)
+          picture.report('I29', `${describe(body.command)} was preempted ${times} times without time passing`)
+        judge(body, picture)
+      },
+      beforeStart: (command, picture) => {
+        const lane = picture.lane(command.laneId)
+        // a body that goes on after a yield may be the one that took the slot, which is not seen
+        if (picture.options.features.includes('yields')) return
+        if (command.isAwaitedChild || lane.owed > 0 || !picture.hasCap) return
+        for (const other of picture.lanes.values()) {
+          if (other.surelyOwed > 0 && other !== lane && couldStart(other, lane, picture))
+            picture.report('I29', `${describe(command)} took the slot that was given up for ${other.id}`)
+        }
+      },
+    }
+  },
 }
+
+/** More than any seed has yields to answer. */
+const MOST_IN_TURN = 50
 
 function judge(victim: BodyPicture, picture: Picture): void {
   const { command } = victim

@@ -79,7 +79,7 @@ describe('a result', () => {
       unsettled: 0,
       events: [],
     })
-    expect(new Set(result.commands.map((command) => command.id)).size).toBe(3)
+    expect(new Set(result.commands.map((done) => done.id)).size).toBe(3)
     expect(structuredClone(result)).toEqual(result)
   })
 
