@@ -13,8 +13,8 @@ import { formatMessage } from 'publint/utils'
 import { rolldown } from 'rolldown'
 import { entryPoints, manifest, root } from './entry-points.mjs'
 
-/** Minified and gzipped bytes, all exports of the entry together. Raise one only with the reason in the commit. */
-const sizeLimits = /** @type {Record<string, number>} */ ({ '.': 45_000, './testing': 5000 })
+/** Minified and gzipped bytes, all exports of the entry together: /testing holds the queue that `simulate` runs. Raise one only with the reason in the commit. */
+const sizeLimits = /** @type {Record<string, number>} */ ({ '.': 45_000, './testing': 47_000 })
 
 /** What may be in the tarball. Anything else (tests, notes, stray build output) is an error. */
 const allowed = [
