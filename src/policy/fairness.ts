@@ -72,8 +72,8 @@ export class FairRing<K extends Turn> {
     turn.after = current
     end.after = turn
     current.before = turn
-    // A round that has not begun takes it in; else its first one is the next round.
-    if (!this.#hasGrant && this.#round.visits === 0) this.#last = turn
+    // A round that has not begun takes it in, and so does one that grants nothing; else its first one is the next round.
+    if (!this.#hasGrant && (this.#round.visits === 0 || this.#quantum === 0)) this.#last = turn
   }
 
   /**

@@ -81,7 +81,7 @@ export type Available = ReadonlySet<Feature>
  */
 const PROFILES: readonly (readonly Feature[])[] = [
   ['keys', 'fairness', 'weights', 'units', 'bursts', 'cap'],
-  ['boost', 'deadlines', 'protected', 'cap', 'bursts'],
+  ['boost', 'deadlines', 'cap', 'bursts'],
 ]
 const PLAIN: readonly undefined[] = Array.from({ length: 18 }, () => undefined)
 

@@ -22,6 +22,7 @@ import { rate } from './rate.js'
 import { reserve } from './reserve.js'
 import { running } from './running.js'
 import { settlement } from './settlement.js'
+import { starvation } from './starvation.js'
 import { timeouts } from './timeouts.js'
 import { turns } from './turns.js'
 import { victims } from './victims.js'
@@ -34,6 +35,7 @@ export const checkers: readonly CheckerKind[] = [
   limits,
   reserve,
   boost,
+  starvation,
   laneOrder,
   turns,
   arrival,

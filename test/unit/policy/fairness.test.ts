@@ -157,6 +157,16 @@ test('with equal costs and weights it is a line: who is served goes to its end, 
   )
 })
 
+test('a key that joins after the first one has left, before anything was served, stands at the end', () => {
+  const [first, second, third] = ['c', 'a', 'b'].map((name) => new Key(name, many(1))) as [Key, Key, Key]
+  const lane = new Lane()
+  lane.ring.add(first)
+  lane.ring.add(second)
+  lane.ring.remove(first)
+  lane.ring.add(third)
+  expect([lane.serve(), lane.serve(), lane.serve()]).toEqual([second, third, second])
+})
+
 /** What happens to a plain line of keys. */
 function moveIn(line: Key[], kind: string, key: Key): void {
   const [first] = line
