@@ -403,4 +403,18 @@ export const plantedBugs = [
     replace: "const isReplaced = dedupe.mode === 'replace'",
     by: ['I21'],
   },
+  {
+    name: 'preempted commands go on before those that yielded',
+    file: 'core/front.ts',
+    find: 'a.seq < b.seq : a.isYielded',
+    replace: 'a.seq < b.seq : b.isYielded',
+    by: ['I30', 'I27'],
+  },
+  {
+    name: 'an id that is known is accepted again',
+    file: 'core/admission.ts',
+    find: 'id === undefined ? undefined : this.#knownRun(id, parsed)',
+    replace: 'undefined',
+    by: ['I21', 'I7', 'I9', 'I19'],
+  },
 ]

@@ -101,6 +101,6 @@ function print(verdict) {
     seed === undefined ? 'NOT CAUGHT' : `${verdict.invariant.padEnd(4)} seed ${String(seed).padEnd(5)} ${verdict.text}`
   const notRight = seed === undefined ? 'MISS' : 'ODD '
   const mark = isRight ? 'ok  ' : notRight
-  process.stdout.write(`${mark}  ${bug.name.padEnd(62)}  ${by.slice(0, 110)}\n`)
+  process.stdout.write(`${mark}  ${bug.name.padEnd(62)}  ${(by.split('\n')[0] ?? '').slice(0, 110)}\n`)
   return isRight
 }
