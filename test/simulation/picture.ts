@@ -168,6 +168,8 @@ export class Picture {
   isQuiet = false
   /** A listener uses the queue while that is in the middle of a step. */
   isMidStep = false
+  /** Calls of `submit` that have not returned. */
+  submitting = 0
   isShuttingDown = false
   isClosing = false
   isComplete = false

@@ -82,10 +82,10 @@ export const plantedBugs = [
   },
   {
     name: 'each submit starts at once, before the next is seen',
-    file: 'core/core.ts',
-    find: 'settledPromise.then(this.#pass)',
-    replace: 'this.#pass()',
-    by: ['I3', 'I4', 'I5', 'I8', 'I31'],
+    file: 'core/admission.ts',
+    find: '    core.backlogGrew(lane)\n    return run\n',
+    replace: '    core.backlogGrew(lane)\n    if (core.started && !core.stopped) core.onPass()\n    return run\n',
+    by: ['I4'],
   },
   // attempts, timeouts, slots
   {

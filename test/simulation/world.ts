@@ -133,7 +133,9 @@ export class World implements BodyHost {
     observer.submitting({ laneId, spec, depth, ...(spec.detached === true ? {} : { parent: owner }) })
     const given = Object.keys(spec).length === 0 ? undefined : (spec as SubmitOptions)
     const { meddled, isMeddling } = this.listeners
+    this.picture.submitting++
     const run = by.submit(laneId, this.#command(plan), given)
+    this.picture.submitting--
     const wasRefused = run.state === 'failed' && this.picture.commands.get(run.id) === undefined
     this.#took(run)
     const made = this.picture.commands.get(run.id)
