@@ -26,6 +26,7 @@ import { findRun } from './records.js'
 import { createRun, quietRejection, type Run, type RunMethods, rejectRun, type Settle } from './run.js'
 import { SignalWatch } from './signal-watch.js'
 import { type CheckedOptions, checkSubmitOptions, DEFAULT_PRIORITY, type SubmitOptions } from './submit-options.js'
+import { tracedCommand } from './tracing.js'
 import { refuseCost, setTraits } from './traits.js'
 import { isFinal, transition } from './transitions.js'
 
@@ -165,7 +166,8 @@ export class Admission {
     if (run.commandType !== parsed.type || !sameBody(parsed, body)) {
       throw new LaneError('CONFLICT', `The id '${id}' belongs to another command`, { fields: { id } })
     }
-    if (this.#core.events.hasSubscribers) {
+    this.#core.lanes.get(run.laneId)?.observer?.('deduplicated', 0, 0)
+    if (this.#core.hasListeners) {
       this.#core.emit('queue.command.deduplicated', { lane_id: run.laneId, command_id: run.id })
     }
     return run
@@ -202,7 +204,10 @@ export class Admission {
       entry.place = lane.backlog.reserve(priority, lane.limits.attempt, now, seq)
       this.#outcomes.delay(entry, dueAt, follows)
     }
-    if (core.events.hasSubscribers) this.#announce(run)
+    if (core.tracing !== undefined) entry.more.trace = core.tracing.submitted(tracedCommand(run), checked.traceContext)
+    else if (checked.traceContext !== undefined) entry.more.trace = checked.traceContext
+    lane.observer?.('submitted', 0, 0)
+    if (core.hasListeners) this.#announce(run)
     if (isPending) core.joins(entry)
     else this.#announceDelay(run, (dueAt ?? now) - now, follows)
     if (claim !== undefined) this.#deduplication.take(claim, run)
@@ -218,17 +223,23 @@ export class Admission {
     const run = createRun(core.newId(seq), lane.id, type, 'pending', this.#shared)
     lane.backlog.push(run, body, DEFAULT_PRIORITY, lane.limits.attempt, core.turnTime(), seq)
     core.unsettled++
-    if (core.events.hasSubscribers) this.#announce(run)
+    if (lane.observer !== undefined) lane.observer('submitted', 0, 0)
+    if (core.hasListeners) this.#announce(run)
     core.backlogGrew(lane)
     return run
   }
 
   /** Ends the run of a submit that was not accepted. */
   #refused(run: Run, settle: Settle, error: LaneError): void {
+    const core = this.#core
     transition(run, error.code === 'COMMAND_CANCELLED' ? 'cancelled' : 'failed')
-    if (this.#core.events.hasSubscribers) {
+    const lane = core.lanes.get(run.laneId)
+    if (lane === undefined) core.observers?.refused()
+    else lane.observer?.('rejected', 0, 0)
+    core.tracing?.refused(tracedCommand(run), error)
+    if (core.hasListeners) {
       const payload = { lane_id: run.laneId, command_id: run.id, code: error.code, error: error.message }
-      this.#core.emit('queue.command.rejected', payload)
+      core.emit('queue.command.rejected', payload)
     }
     rejectRun(run, settle, error)
   }
@@ -248,7 +259,7 @@ export class Admission {
   }
 
   #announceDelay(run: Run, delayMs: number, follows: boolean): void {
-    if (!this.#core.events.hasSubscribers || run.state !== 'delayed') return
+    if (!this.#core.hasListeners || run.state !== 'delayed') return
     const reason = follows ? 'deduplicated' : 'submitted'
     this.#core.emit('queue.command.delayed', { lane_id: run.laneId, command_id: run.id, delay_ms: delayMs, reason })
   }

@@ -8,7 +8,7 @@
 import { sumOfCosts } from '../policy/index.js'
 import { JsonCommand, payloadOf, Work } from './command.js'
 import { Context, type ContextHost } from './context.js'
-import type { QueueCore } from './core.js'
+import type { AnyHandler, QueueCore } from './core.js'
 import type { Entry, Traits } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
 import type { Interruption } from './interruption.js'
@@ -18,6 +18,7 @@ import type { Lending, Loan } from './lending.js'
 import { type Outcome, outcomeOf } from './outcome.js'
 import type { BodyStopper, Outcomes } from './outcomes.js'
 import { Slot, type SlotOwner } from './slot.js'
+import { type Tracing, tracedCommand } from './tracing.js'
 import { transition } from './transitions.js'
 
 // eslint-disable-next-line @typescript-eslint/unbound-method -- taken once, called on genuine promises only
@@ -64,20 +65,27 @@ export class Attempts implements SlotOwner, BodyStopper {
     if (traits !== undefined) beginWith(traits)
     if (lane.hasPolicies && !this.#tellPolicies(slot, entry, loan)) return
     if (entry.policy.timeoutMs !== undefined) this.#limit(slot, entry.policy.timeoutMs, traits?.usedMs)
-    if (core.events.hasSubscribers && !this.#announce(slot, entry, isResumed)) return
+    if (core.tracing !== undefined) startSpan(core.tracing, entry)
+    if (lane.observer !== undefined) lane.observer('started', Math.max(0, entry.startedAt - entry.readySince), 0)
+    if (core.hasListeners && !this.#announce(slot, entry, isResumed)) return
     if (traits?.urgent !== undefined) {
       lane.policies?.waitsNoMore(entry)
       if (!this.#isToRun(slot, entry)) return
     }
     let value: unknown
     try {
-      value = handler === undefined ? this.#perform(entry, context) : handler(body, context)
+      const span = entry.details?.span
+      if (span !== undefined) value = span.run(() => this.#call(handler, entry, context))
+      else value = handler === undefined ? this.#perform(entry, context) : handler(body, context)
       // Only a genuine promise may call the slot's functions: it calls exactly one of them, once.
       if (value instanceof Promise) return void nativeThen.call(value, slot.onReturn, slot.onThrow)
       if (isThenable(value)) return void nativeThen.call(adopt(value), slot.onReturn, slot.onThrow)
     } catch (error) {
+      if (lane.observer !== undefined) core.timePassed()
       return this.bodyThrew(slot, error)
     }
+    // It may have taken long, and nobody else had a turn meanwhile.
+    if (lane.observer !== undefined) core.timePassed()
     this.bodyReturned(slot, value)
   }
 
@@ -143,7 +151,9 @@ export class Attempts implements SlotOwner, BodyStopper {
     this.#interruption.ended(slot, lane)
     lane.zombies.add(slot)
     const graceMs = policy.zombieGraceMs
-    slot.grace = core.alarms.set(core.clock.now() + graceMs, () => this.#abandon(slot, graceMs))
+    const now = core.clock.now()
+    slot.stopAt = now
+    slot.grace = core.alarms.set(now + graceMs, () => this.#abandon(slot, graceMs))
   }
 
   /** Gives up every zombie now: the queue closes, and has waited for `waitedMs`. */
@@ -157,6 +167,10 @@ export class Attempts implements SlotOwner, BodyStopper {
     const { commandType } = entry.run
     const error = new LaneError('HANDLER_NOT_FOUND', `No handler is registered for command type '${commandType}'`)
     this.#outcomes.cannotRun(entry, error)
+  }
+
+  #call(handler: AnyHandler | undefined, entry: Entry, context: Context): unknown {
+    return handler === undefined ? this.#perform(entry, context) : handler(entry.body, context)
   }
 
   /** A command that brings its own work. A `JsonCommand` prefers the handler of its type. */
@@ -225,6 +239,8 @@ export class Attempts implements SlotOwner, BodyStopper {
     const entry = slot.entry as Entry
     const { lane, run } = entry
     lane.abandoned++
+    lane.observer?.('abandoned', 0, 0)
+    slot.stopAt = undefined
     const cause = run.state === 'cancelled' ? 'cancellation' : 'timeout'
     this.#free(slot, entry, false)
     const error = new Error(
@@ -253,6 +269,7 @@ export class Attempts implements SlotOwner, BodyStopper {
       core.scheduler.release(lane)
     } else this.#freeSpecial(slot, entry)
     core.scheduler.update(lane)
+    if (lane.observer !== undefined) lane.observer('changed', 0, 0)
     // Its key has room again: the next command may be another one.
     if (lane.shut) lane.policies?.askAgain()
     core.askForPass()
@@ -279,6 +296,10 @@ export class Attempts implements SlotOwner, BodyStopper {
   /** Frees a slot with a timeout, of a zombie, one that may be preempted, or with places that are borrowed or lent. */
   #freeSpecial(slot: Slot, entry: Entry): void {
     const { lane } = entry
+    if (slot.stopAt !== undefined) {
+      lane.observer?.('stopped', this.#core.clock.now() - slot.stopAt, 0)
+      slot.stopAt = undefined
+    }
     if (slot.zombie) {
       lane.zombies.delete(slot)
       this.#core.alarms.clear(slot.grace)
@@ -297,6 +318,11 @@ export class Attempts implements SlotOwner, BodyStopper {
     slot.onReturned.length = 0
     slot.isPlain = true
   }
+}
+
+function startSpan(tracing: Tracing, entry: Entry): void {
+  const { run, attempt, more } = entry
+  more.span = tracing.started({ ...tracedCommand(run), attempt, retries: more.retries, context: more.trace })
 }
 
 function isThenable(value: unknown): boolean {

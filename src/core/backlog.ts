@@ -188,6 +188,14 @@ export class Backlog {
     return ahead
   }
 
+  /** Since when the command that has waited longest waits; undefined when none waits. */
+  oldestSince(): number | undefined {
+    let oldest = Number.POSITIVE_INFINITY
+    for (const entry of this.#front?.entries() ?? []) oldest = Math.min(oldest, entry.readySince)
+    for (const bucket of this.#buckets.values()) oldest = Math.min(oldest, bucket.oldestSince())
+    return oldest === Number.POSITIVE_INFINITY ? undefined : oldest
+  }
+
   /** Changes which end is served first. */
   setLifo(lifo: boolean): void {
     if (this.#lifo === lifo) return

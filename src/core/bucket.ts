@@ -54,6 +54,8 @@ export interface Bucket {
   entries(): Iterable<Entry>
   /** How many of them go before this one, as things stand. */
   ahead(entry: Entry): number
+  /** Since when the one that has waited longest waits; Infinity when there is none. */
+  oldestSince(): number
   setLifo(lifo: boolean): void
 }
 
@@ -67,6 +69,13 @@ export function reordered(returns: Heap<EntryDetails>, lifo: boolean): Heap<Entr
   const heap = new Heap(lifo ? newestFirst : oldestFirst)
   while (returns.size > 0) heap.push(returns.pop() as EntryDetails)
   return heap
+}
+
+/** Since when the one of these returned commands waits that has waited longest; Infinity when there is none. */
+export function oldestOf(returns: Heap<EntryDetails> | undefined): number {
+  let oldest = Number.POSITIVE_INFINITY
+  for (const { entry } of returns?.items() ?? []) oldest = Math.min(oldest, entry.readySince)
+  return oldest
 }
 
 /** Commands plainly in line. */
@@ -190,6 +199,13 @@ export class PlainBucket implements Bucket {
       else for (let at = chunk.head; chunk.base + at < place; at++) if (chunk.runAt(at) !== undefined) older++
     }
     return this.#lifo ? this.size - older - 1 : older
+  }
+
+  oldestSince(): number {
+    let chunk = this.#first
+    while (chunk?.live === 0) chunk = chunk.next
+    const inLine = chunk === undefined ? Number.POSITIVE_INFINITY : chunk.timeAt(firstIndex(chunk))
+    return Math.min(inLine, oldestOf(this.#returns))
   }
 
   setLifo(lifo: boolean): void {

@@ -1,5 +1,5 @@
 /** The queue's options, collected step by step. */
-
+import type { AlertManager, QueueMetrics } from '../observe/index.js'
 import { DeadLetterQueue } from './dead-letters.js'
 import type { EventEmitter } from './event-stream.js'
 import { type BuiltInLaneId, defaultLanes } from './lane-config.js'
@@ -11,6 +11,8 @@ export class QueueManagerBuilder<L extends string = never> {
   readonly #emitter: EventEmitter | undefined
   readonly #lanes = new Map<string, LaneDefinition>()
   #deadLetters: DeadLetterQueue | undefined
+  #metrics: QueueMetrics | undefined
+  #alerts: AlertManager | undefined
 
   /** Events go to `emitter` when one is given; the queue makes its own otherwise. */
   constructor(emitter?: EventEmitter) {
@@ -35,12 +37,26 @@ export class QueueManagerBuilder<L extends string = never> {
     return this
   }
 
+  /** What the queue counts and times by itself. */
+  withMetrics(metrics: QueueMetrics): this {
+    this.#metrics = metrics
+    return this
+  }
+
+  /** Who is told when a lane is in trouble. */
+  withAlerts(alerts: AlertManager): this {
+    this.#alerts = alerts
+    return this
+  }
+
   /** The queue. Rejects with `CONFIG_INVALID` when an option is wrong. */
   async build(): Promise<QueueManager<L>> {
     return new QueueManager<L>({
       lanes: Object.fromEntries(this.#lanes) as Record<L, LaneDefinition>,
       deadLetters: this.#deadLetters,
       events: this.#emitter,
+      metrics: this.#metrics,
+      alerts: this.#alerts,
     })
   }
 }

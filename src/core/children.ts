@@ -38,7 +38,7 @@ export class Children implements ContextHost {
     const { run } = entry
     entry.more.lastProgress = value
     for (const reader of entry.details?.readers ?? []) reader.push(value)
-    if (!this.#core.events.hasSubscribers) return
+    if (!this.#core.hasListeners) return
     this.#core.emit('queue.command.progress', { lane_id: run.laneId, command_id: run.id, value })
   }
 

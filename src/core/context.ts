@@ -8,6 +8,7 @@ import type { CommandRecord, ListOptions, ListPage } from './records.js'
 import { type CommandRun, quietRejection, type ResultOf } from './run.js'
 import type { QueueStats } from './stats.js'
 import type { SubmitOptions } from './submit-options.js'
+import type { TraceContext } from './tracing.js'
 
 /** The queue as a handler sees it: what is submitted here belongs to the running command and is cancelled with it. */
 export interface ChildQueue {
@@ -31,6 +32,10 @@ export interface CommandContext<P = unknown> {
   readonly laneId: string
   readonly commandType: string
   readonly payload: P
+  /** The `key` it was submitted with: its user, tenant or session. */
+  readonly key: string | undefined
+  /** The trace that the command's submit belongs to, when there is tracing or its submitter passed one. */
+  readonly traceContext: TraceContext | undefined
   /** Number of this attempt, from 1. */
   readonly attempt: number
   /**
@@ -124,6 +129,14 @@ export class Context implements CommandContext {
 
   get payload(): unknown {
     return payloadOf(this.#entry.body)
+  }
+
+  get key(): string | undefined {
+    return this.#entry.details?.traits?.key
+  }
+
+  get traceContext(): TraceContext | undefined {
+    return this.#entry.details?.trace
   }
 
   get signal(): AbortSignal {

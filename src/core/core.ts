@@ -14,15 +14,18 @@ import type { DeadLetterQueue } from './dead-letters.js'
 import type { PayloadSchema } from './definition.js'
 import type { Entry } from './entry.js'
 import { errorText, LaneError, show } from './errors.js'
+import { EventLog, type Logger, type LogOptions } from './event-log.js'
 import type { EventEmitter } from './event-stream.js'
 import type { EventKey, EventPayloads } from './events.js'
 import type { LaneState } from './lane.js'
 import { LanePolicies } from './lane-policies.js'
+import type { Observers } from './observation.js'
 import { type Random, randomText } from './random.js'
 import { Retention } from './retention.js'
 import type { Run } from './run.js'
 import { Scheduler } from './scheduler.js'
 import type { Slot } from './slot.js'
+import { steadyTracing, type Tracing } from './tracing.js'
 
 /** A handler as it is called. */
 export type AnyHandler = (payload: unknown, context: CommandContext) => unknown
@@ -36,6 +39,8 @@ export type CoreParts = {
   readonly deadLetters: DeadLetterQueue | undefined
   readonly retained: number
   readonly onFault: ((error: unknown) => void) | undefined
+  readonly log: Omit<LogOptions, 'onFault'> | undefined
+  readonly tracing: Tracing | undefined
 }
 
 const nothing = (): void => undefined
@@ -76,6 +81,11 @@ export class QueueCore {
   /** What a pass does, and what is asked after it; set once by the manager. */
   onPass: () => void = nothing
   onQuiet: () => void = nothing
+  /** Who measures; undefined until somebody does. */
+  observers: Observers | undefined
+  readonly tracing: Tracing | undefined
+  readonly logger: Logger | undefined
+  readonly #log: EventLog | undefined
   readonly #onFault: ((error: unknown) => void) | undefined
   readonly #idPrefix: string
   #idHigh = ''
@@ -94,6 +104,11 @@ export class QueueCore {
     this.scheduler = new Scheduler(parts.maxConcurrency)
     this.settled = new Retention(parts.retained, this.byId)
     this.#onFault = parts.onFault
+    this.logger = parts.log?.logger
+    this.#log =
+      parts.log === undefined ? undefined : new EventLog({ ...parts.log, onFault: (error) => this.#tellOwner(error) })
+    const report = (error: unknown): void => this.fault(error)
+    this.tracing = parts.tracing === undefined ? undefined : steadyTracing(parts.tracing, report)
     this.#idPrefix = `${randomText(parts.random, 10)}-`
     this.events.onFilterFault((error) => this.#tellOwner(error))
   }
@@ -145,22 +160,34 @@ export class QueueCore {
     this.#passAsked = false
     if (this.started && !this.stopped) this.onPass()
     this.#timeIsFresh = false
+    this.observers?.turnEnded()
     if (this.scheduler.held === 0 && this.unsettled === 0) this.onQuiet()
   }
 
-  /** Tells the subscribers; to be called only while there are any. */
-  emit<K extends EventKey>(key: K, payload: EventPayloads[K]): void {
-    this.events.publish(key, payload, this.clock.wallNow())
+  /** Time has passed within this turn: a body ran. Whoever asks for the time next is told the new one. */
+  timePassed(): void {
+    this.#timeIsFresh = false
   }
 
-  /** Whether a plain command needs nothing but a place: the queue is open and no schema wants to see payloads. */
+  /** Whether anybody hears of events: nothing is built for one otherwise. */
+  get hasListeners(): boolean {
+    return this.events.hasSubscribers || this.#log !== undefined
+  }
+
+  /** Tells the subscribers and the log; to be called only while there are any. */
+  emit<K extends EventKey>(key: K, payload: EventPayloads[K]): void {
+    if (this.events.hasSubscribers) this.events.publish(key, payload, this.clock.wallNow())
+    this.#log?.write(key, payload)
+  }
+
+  /** Whether a plain command needs nothing but a place: the queue is open, no schema wants to see payloads, nothing is carried with it. */
   get takesPlain(): boolean {
-    return !this.isShuttingDown && this.payloadSchemas.size === 0
+    return !this.isShuttingDown && this.payloadSchemas.size === 0 && this.tracing === undefined
   }
 
   /** Something went wrong outside any command's outcome. Told, never thrown. */
   fault(error: unknown, where: { lane_id?: string; command_id?: string } = {}): void {
-    if (this.events.hasSubscribers) this.emit('queue.fault', { error: errorText(error), ...where })
+    if (this.hasListeners) this.emit('queue.fault', { error: errorText(error), ...where })
     this.#tellOwner(error)
   }
 
@@ -252,9 +279,10 @@ export class QueueCore {
   backlogGrew(lane: LaneState): void {
     if (lane.rank < 0) this.scheduler.update(lane)
     if (lane.shut) lane.policies?.askAgain()
+    if (lane.observer !== undefined) lane.observer('changed', 0, 0)
     if (!lane.underPressure && lane.backlog.size >= lane.limits.pressureThreshold) {
       lane.underPressure = true
-      if (this.events.hasSubscribers) this.emit('queue.lane.pressure', { lane_id: lane.id })
+      if (this.hasListeners) this.emit('queue.lane.pressure', { lane_id: lane.id })
     }
   }
 
@@ -262,9 +290,10 @@ export class QueueCore {
   backlogShrank(lane: LaneState): void {
     this.scheduler.update(lane)
     if (lane.shut) lane.policies?.askAgain()
+    if (lane.observer !== undefined) lane.observer('changed', 0, 0)
     if (lane.underPressure && lane.backlog.size === 0) {
       lane.underPressure = false
-      if (this.events.hasSubscribers) this.emit('queue.lane.idle', { lane_id: lane.id })
+      if (this.hasListeners) this.emit('queue.lane.idle', { lane_id: lane.id })
     }
   }
 }

@@ -76,7 +76,8 @@ export class Deduplication {
   }
 
   #announce(owner: Run): void {
-    if (!this.#core.events.hasSubscribers) return
+    this.#core.lanes.get(owner.laneId)?.observer?.('deduplicated', 0, 0)
+    if (!this.#core.hasListeners) return
     this.#core.emit('queue.command.deduplicated', { lane_id: owner.laneId, command_id: owner.id })
   }
 }

@@ -12,6 +12,7 @@ import type { ProgressReader } from './progress.js'
 import type { Run, Settle } from './run.js'
 import type { Slot } from './slot.js'
 import type { SubmitOptions } from './submit-options.js'
+import type { AttemptSpan, TraceContext } from './tracing.js'
 import type { Urgent } from './urgency.js'
 
 /** One failed attempt, as dead letters and records show it. */
@@ -76,6 +77,8 @@ export class EntryDetails {
   alarm: Alarm | undefined
   /** Due instant of a delayed command. */
   dueAt = -1
+  /** Since when it waits for a slot, where that is not since its arrival: it was delayed, or gave its slot up. */
+  readyAt: number | undefined
   error: ErrorRecord | undefined
   parent: Entry | undefined
   children: Set<Entry> | undefined
@@ -92,6 +95,9 @@ export class EntryDetails {
   /** Options of its own that a redrive has to keep. */
   own: OwnOptions | undefined
   traits: Traits | undefined
+  /** The trace that its submit belongs to, and the span of the attempt that runs. */
+  trace: TraceContext | undefined
+  span: AttemptSpan | undefined
 
   constructor(entry: Entry) {
     this.entry = entry
@@ -154,6 +160,11 @@ export class Entry {
     this.result = undefined
     this.details = undefined
     run.inner = this
+  }
+
+  /** Since when it waits for a slot, or waited before it started. */
+  get readySince(): number {
+    return this.details?.readyAt ?? (this.arrivedAt as number)
   }
 
   /** The details, made when first needed. */

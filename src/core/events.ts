@@ -49,6 +49,14 @@ export type EventPayloads = {
   'queue.lane.paused': LaneFields
   'queue.lane.resumed': LaneFields
   'queue.lane.configured': LaneFields & { readonly options: readonly string[] }
+  /** An alert has changed its level; 'info' says that it is over. */
+  'queue.alert': LaneFields & {
+    readonly level: 'info' | 'warning' | 'critical'
+    readonly kind: string
+    readonly message: string
+    readonly current_value: number
+    readonly threshold: number
+  }
   /** A dead letter was submitted again, as the command `redriven_as`. */
   'queue.dead_letter.redriven': CommandFields & { readonly redriven_as: string }
   'queue.shutdown.started': null
@@ -95,6 +103,7 @@ export const EVENTS = {
   QUEUE_LANE_PAUSED: 'queue.lane.paused',
   QUEUE_LANE_RESUMED: 'queue.lane.resumed',
   QUEUE_LANE_CONFIGURED: 'queue.lane.configured',
+  QUEUE_ALERT: 'queue.alert',
   QUEUE_DEAD_LETTER_REDRIVEN: 'queue.dead_letter.redriven',
   QUEUE_SHUTDOWN_STARTED: 'queue.shutdown.started',
   QUEUE_SHUTDOWN_COMPLETE: 'queue.shutdown.complete',

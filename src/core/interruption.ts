@@ -183,7 +183,9 @@ export class Interruption {
     lane.givingUp++
     taker.demanded++
     const graceMs = policy.preemptGraceMs
-    slot.preemptGrace = core.alarms.set(core.clock.now() + graceMs, () => {
+    const now = core.clock.now()
+    slot.stopAt = now
+    slot.preemptGrace = core.alarms.set(now + graceMs, () => {
       this.#forgetDemand(slot)
       const text = `The handler of ${run.commandType} did not stop within ${formatDuration(graceMs)} of its preemption; it keeps its slot`
       core.fault(new Error(text), { lane_id: lane.id, command_id: run.id })

@@ -4,7 +4,7 @@
  * is empty.
  */
 import { type Cost, FairRing, type Turn } from '../policy/index.js'
-import { type Bucket, newestFirst, oldestFirst, reordered, type Waiting } from './bucket.js'
+import { type Bucket, newestFirst, oldestFirst, oldestOf, reordered, type Waiting } from './bucket.js'
 import type { Entry, EntryDetails, Traits } from './entry.js'
 import { Heap } from './heap.js'
 import { type Keys, type KeyUse, keyOf } from './keys.js'
@@ -76,6 +76,10 @@ export class KeyLine implements Turn {
     else return false
     this.size--
     return true
+  }
+
+  oldestSince(): number {
+    return Math.min(this.#oldest?.readySince ?? Number.POSITIVE_INFINITY, oldestOf(this.#returns))
   }
 
   setLifo(lifo: boolean): void {
@@ -200,6 +204,12 @@ export class KeyedBucket implements Bucket {
 
   *entries(): Generator<Entry> {
     for (const line of this.#lines.values()) yield* line.entries()
+  }
+
+  oldestSince(): number {
+    let oldest = Number.POSITIVE_INFINITY
+    for (const line of this.#lines.values()) oldest = Math.min(oldest, line.oldestSince())
+    return oldest
   }
 
   ahead(entry: Entry): number {

@@ -70,7 +70,7 @@ export class LaneHandle {
     this.#applyOrder(before.limits)
     this.#interruption.reconfigured()
     const payload = { lane_id: lane.id, options: Object.keys(change) }
-    if (this.#core.events.hasSubscribers) this.#core.emit('queue.lane.configured', payload)
+    if (this.#core.hasListeners) this.#core.emit('queue.lane.configured', payload)
     this.#core.backlogGrew(lane)
     this.#core.askForPass()
   }
@@ -128,7 +128,7 @@ export class LaneHandle {
     this.#core.scheduler.update(lane)
     if (lane.shut) lane.policies?.askAgain()
     const payload = { lane_id: lane.id }
-    if (this.#core.events.hasSubscribers) this.#core.emit(paused ? 'queue.lane.paused' : 'queue.lane.resumed', payload)
+    if (this.#core.hasListeners) this.#core.emit(paused ? 'queue.lane.paused' : 'queue.lane.resumed', payload)
     this.#core.askForPass()
   }
 }

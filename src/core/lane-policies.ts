@@ -24,6 +24,9 @@ export class LanePolicies {
   /** When the lane is asked again, and when commands that do not wait for its turn are. */
   #alarm: Alarm | undefined
   #asideAlarm: Alarm | undefined
+  /** The gate that said no last, and since when the lane's limits hold it up. */
+  #closedBy: Gate | undefined
+  #limitedSince: number | undefined
 
   constructor(core: QueueCore, lane: LaneState, limits: LaneLimits) {
     this.#core = core
@@ -70,6 +73,7 @@ export class LanePolicies {
     const at = this.#readyAt(cost)
     if (at === undefined) return true
     this.#lane.shut = true
+    if (this.#lane.observer !== undefined && this.#closedBy === this.#rate) this.#limitedSince = core.clock.now()
     core.scheduler.update(this.#lane)
     if (at < Number.POSITIVE_INFINITY) this.#alarm = core.alarms.set(at, () => this.askAgain())
     return false
@@ -118,7 +122,9 @@ export class LanePolicies {
       const at = closedUntil === undefined ? gate.readyAt(ask, now) : now
       // What another gate keeps back claims nothing: it could not use it.
       if (closedUntil !== undefined) gate.withdraw?.()
-      if (at > now) closedUntil = at
+      if (at <= now) continue
+      closedUntil = at
+      this.#closedBy = gate
     }
     return closedUntil
   }
@@ -129,10 +135,17 @@ export class LanePolicies {
     if (!lane.shut) return
     this.#core.alarms.clear(this.#alarm)
     this.#alarm = undefined
+    this.#tellLimited()
     lane.shut = false
     this.#core.scheduler.update(lane)
     if (lane.rank < 0) for (const gate of this.#gates) gate.withdraw?.()
     this.#core.askForPass()
+  }
+
+  #tellLimited(): void {
+    if (this.#limitedSince === undefined) return
+    this.#lane.observer?.('limited', this.#core.clock.now() - this.#limitedSince, 0)
+    this.#limitedSince = undefined
   }
 
   /** An attempt starts; `isLent` in the place of a command of this lane that waits for it, whose trial it belongs to. */
@@ -209,7 +222,8 @@ export class LanePolicies {
   #newBreaker({ breaker }: LaneLimits): Breaker | undefined {
     if (breaker === undefined) return undefined
     return new Breaker(breaker, (state) => {
-      if (this.#core.events.hasSubscribers) this.#core.emit('queue.lane.breaker', { lane_id: this.#lane.id, state })
+      this.#lane.observer?.(`breaker_${state}`, 0, 0)
+      if (this.#core.hasListeners) this.#core.emit('queue.lane.breaker', { lane_id: this.#lane.id, state })
     })
   }
 
@@ -224,13 +238,15 @@ export class LanePolicies {
         core.askForPass()
       },
       starving: ({ entry, deadlineMs }) => {
-        if (!core.events.hasSubscribers) return
         const waited = core.clock.now() - (entry.arrivedAt as number)
+        lane.observer?.('starving', waited, deadlineMs)
+        if (!core.hasListeners) return
         const ids = { lane_id: lane.id, command_id: entry.run.id }
         core.emit('queue.lane.starving', { ...ids, waited_ms: waited, deadline_ms: deadlineMs })
       },
       relieved: () => {
-        if (core.events.hasSubscribers) core.emit('queue.lane.relieved', { lane_id: lane.id })
+        lane.observer?.('relieved', 0, 0)
+        if (core.hasListeners) core.emit('queue.lane.relieved', { lane_id: lane.id })
       },
     })
   }

@@ -4,6 +4,7 @@ import type { Entry } from './entry.js'
 import { type LaneLimits, laneLimits } from './lane-limits.js'
 import type { LaneOptions } from './lane-options.js'
 import type { LanePolicies } from './lane-policies.js'
+import type { LaneObserver } from './observation.js'
 import type { Slot } from './slot.js'
 
 /** What `queue.lane(id).status()` and `queue.stats()` show of a lane. */
@@ -47,6 +48,9 @@ export class LaneState {
 
   /** Nothing starts for a while: what is asked before each start has said no. */
   shut = false
+
+  /** Who measures it; undefined while nobody does. */
+  observer: LaneObserver | undefined
 
   /** What limits, a breaker or a boost ask of it; undefined while it has none of them. */
   policies: LanePolicies | undefined

@@ -47,7 +47,7 @@ export class Lifecycle {
     const core = this.#core
     if (core.isShuttingDown) return
     core.isShuttingDown = true
-    if (core.events.hasSubscribers) core.emit('queue.shutdown.started', null)
+    if (core.hasListeners) core.emit('queue.shutdown.started', null)
     core.askForPass()
   }
 
@@ -134,8 +134,9 @@ export class Lifecycle {
     this.#isComplete = true
     this.#core.stopped = true
     for (const { policies } of this.#core.lanes.values()) policies?.dispose()
-    if (this.#core.events.hasSubscribers) this.#core.emit('queue.shutdown.complete', null)
+    if (this.#core.hasListeners) this.#core.emit('queue.shutdown.complete', null)
     this.#core.events.end(this.#core)
+    this.#core.observers?.ended()
   }
 
   #unsettledIds(): string[] {

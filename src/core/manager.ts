@@ -2,6 +2,7 @@
  * The queue, as its users hold it: a thin facade. What it does is done by its parts, each with one job: admission takes
  * commands in, the scheduler chooses, attempts run bodies, outcomes settle them, lifecycle ends it all.
  */
+import type { AlertManager, QueueMetrics } from '../observe/index.js'
 import { Admission } from './admission.js'
 import { Attempts } from './attempts.js'
 import { Children } from './children.js'
@@ -13,6 +14,7 @@ import { DeadLetterQueue, DeadLetters } from './dead-letters.js'
 import { type CommandDefinition, type DefinedCommand, validate } from './definition.js'
 import type { Entry } from './entry.js'
 import { configInvalid } from './errors.js'
+import { checkedLogger, type Logger } from './event-log.js'
 import {
   EVENT_CAPACITY,
   EventEmitter,
@@ -29,18 +31,29 @@ import type { LaneDefinition } from './lane-options.js'
 import { LanePolicies } from './lane-policies.js'
 import { Lending } from './lending.js'
 import { Lifecycle } from './lifecycle.js'
+import { checkObservation, type Observation, Observers } from './observation.js'
 import { checkInteger, checkLimit, checkObject, checkText, refuseUnknown } from './options.js'
 import { type Outcome, outcomeOf } from './outcome.js'
 import { Outcomes } from './outcomes.js'
 import { runPass } from './pass.js'
 import { PROGRESS_CAPACITY, ProgressReader } from './progress.js'
 import { type Random, systemRandom } from './random.js'
-import { type CommandRecord, findRecord, findRun, type ListOptions, type ListPage, listRecords } from './records.js'
+import {
+  type CommandRecord,
+  findRecord,
+  findRun,
+  type ListOptions,
+  type ListPage,
+  listRecords,
+  payloadOfCommand,
+} from './records.js'
 import { type CommandRun, type ResultOf, type Run, type RunMethods, untilAborted } from './run.js'
 import { type QueueStats, queueStats } from './stats.js'
 import { steadyClock, steadyRandom } from './steady.js'
 import type { SubmitOptions } from './submit-options.js'
+import { checkedTracing, type Tracing } from './tracing.js'
 import { isFinal } from './transitions.js'
+import { watchedQueue } from './watched-queue.js'
 
 /** What a handler may give back: a value, or an outcome of `snooze` or `discard`. */
 export type HandlerResult<R> = R | Outcome | Promise<R | Outcome>
@@ -65,6 +78,16 @@ export type QueueOptions<L extends string = string> = {
   readonly retention?: { readonly count?: number | undefined } | undefined
   /** Called with faults outside any command's outcome, as `queue.fault` tells them. Default: nothing. */
   readonly onFault?: ((error: unknown) => void) | undefined
+  /** What the queue counts and times, by itself: `QueueMetrics.local()`, or with a back end of yours. Default none. */
+  readonly metrics?: QueueMetrics | undefined
+  /** Told when a lane's depth, latency or failures go beyond a threshold, and when they are back. Default none. */
+  readonly alerts?: AlertManager | undefined
+  /** Spans for submits and attempts: `new OtelTracing()` of `@a3s-lab/lane/otel`. Default none. */
+  readonly tracing?: Tracing | undefined
+  /** Where every event is logged, in pino's shape. Default nowhere. */
+  readonly logger?: Logger | undefined
+  /** Whether the log holds payloads and progress values. Default false. */
+  readonly logPayloads?: boolean | undefined
   readonly clock?: Clock | undefined
   readonly random?: Random | undefined
 }
@@ -76,6 +99,11 @@ const QUEUE_OPTIONS = [
   'events',
   'retention',
   'onFault',
+  'metrics',
+  'alerts',
+  'tracing',
+  'logger',
+  'logPayloads',
   'clock',
   'random',
 ] as const
@@ -89,17 +117,25 @@ export class QueueManager<L extends string = string> {
   readonly #lifecycle: Lifecycle
   /** The dead letters: to look at, to run again, to throw away. */
   readonly deadLetters: DeadLetters
+  #metrics: QueueMetrics | undefined
+  #alerts: AlertManager | undefined
 
   /** `CONFIG_INVALID` names the option that is wrong. */
   constructor(options: QueueOptions<L>) {
     checkObject('QueueManager options', options)
     refuseUnknown('QueueManager', options, QUEUE_OPTIONS)
+    checkObservation('metrics', options.metrics)
+    checkObservation('alerts', options.alerts)
     const core = newCore(options)
+    this.#core = core
+    if (options.metrics !== undefined) this.observe(options.metrics)
+    if (options.alerts !== undefined) this.observe(options.alerts)
+    this.#metrics = options.metrics
+    this.#alerts = options.alerts
     const outcomes = new Outcomes(core)
     const lending = new Lending(core)
     const interruption = new Interruption(core)
     this.#interruption = interruption
-    this.#core = core
     this.#outcomes = outcomes
     this.#admission = new Admission(core, outcomes, this.#runMethods())
     const children = new Children(core, this.#admission, lending, interruption, {
@@ -119,7 +155,7 @@ export class QueueManager<L extends string = string> {
         if (typeof run.inner === 'function') return run as CommandRun // it was refused: the letter stays
         core.deadLetters?.remove(letter)
         const payload = { lane_id: letter.laneId, command_id: letter.commandId, redriven_as: run.id }
-        if (core.events.hasSubscribers) core.emit('queue.dead_letter.redriven', payload)
+        if (core.hasListeners) core.emit('queue.dead_letter.redriven', payload)
         return run as CommandRun
       },
     })
@@ -218,6 +254,27 @@ export class QueueManager<L extends string = string> {
     return this.#core.events.subscribeFor(this.#core, filter, options)
   }
 
+  /** The metrics it was given, or that joined it first; undefined when it has none. */
+  get metrics(): QueueMetrics | undefined {
+    return this.#metrics
+  }
+
+  /** The alerts it was given; undefined when it has none. */
+  get alerts(): AlertManager | undefined {
+    return this.#alerts
+  }
+
+  /**
+   * Has metrics, alerts or something of yours watch the queue from now on: what the options `metrics` and `alerts` do from
+   * the start. What it throws later is a `queue.fault`; what it throws here, nobody watches.
+   */
+  observe(observation: Observation): void {
+    const core = this.#core
+    checkObservation('observe observation', observation)
+    core.observers ??= new Observers(watchedQueue(core), [...core.lanes.values()])
+    core.observers.add(observation)
+  }
+
   /** This queue: the reference reaches it through its manager. */
   queue(): this {
     return this
@@ -300,6 +357,7 @@ function newCore(options: QueueOptions): QueueCore {
   refuseUnknown('retention', retention, ['count'])
   const retained = retention.count ?? 100
   checkInteger('retention.count', retained, 0)
+  const log = checkedLogger(options.logger, options.logPayloads)
   const report = (error: unknown): void => core.fault(error)
   const core: QueueCore = new QueueCore({
     clock: options.clock === undefined ? systemClock : steadyClock(options.clock, report),
@@ -309,6 +367,8 @@ function newCore(options: QueueOptions): QueueCore {
     deadLetters: deadLetterQueue(options.deadLetters),
     retained,
     onFault,
+    log: log === undefined ? undefined : { ...log, payloadOf: (id) => payloadOfCommand(core, id) },
+    tracing: checkedTracing(options.tracing),
   })
   checkObject('lanes', options.lanes)
   const lanes = Object.entries(options.lanes).map(([id, lane]) => newLane(id, lane))

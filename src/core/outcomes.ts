@@ -18,8 +18,10 @@ import {
 } from './errors.js'
 import { classify, type Failure } from './failure.js'
 import type { LaneState } from './lane.js'
+import type { LaneFact } from './observation.js'
 import type { Outcome } from './outcome.js'
 import { rejectRun } from './run.js'
+import type { AttemptEnd } from './tracing.js'
 import { isFinal, transition } from './transitions.js'
 
 /** Where a running body is told to stop; the attempts know how. */
@@ -45,7 +47,9 @@ export class Outcomes {
     transition(run, 'completed')
     entry.result = value
     this.#settled(entry)
-    if (core.events.hasSubscribers) {
+    this.#tell(entry, 'completed')
+    this.#endSpan(entry, 'completed')
+    if (core.hasListeners) {
       core.emit('queue.command.completed', { lane_id: run.laneId, command_id: run.id })
     }
     // Last: it may tell of a change, and whoever hears of that finds counts and events that agree.
@@ -82,10 +86,13 @@ export class Outcomes {
     if (core.stopped) return this.#cancelled(entry, cancelledError('the queue was closed'))
     transition(run, 'pending')
     entry.traits.isPreempted = true
+    entry.more.readyAt = core.turnTime()
+    lane.observer?.('preempted', 0, 0)
+    this.#endSpan(entry, 'preempted')
     core.list(entry)
     lane.backlog.putFirst(entry, core.seqOfEntry(entry), false)
     core.askForPass()
-    if (core.events.hasSubscribers) {
+    if (core.hasListeners) {
       core.emit('queue.command.preempted', { lane_id: lane.id, command_id: run.id, by_lane_id: taker.id })
     }
     core.joins(entry)
@@ -170,6 +177,7 @@ export class Outcomes {
     transition(run, 'pending')
     lane.delayed.delete(entry)
     entry.more.dueAt = -1
+    entry.more.readyAt = this.#core.turnTime()
     lane.backlog.putBack(entry)
     this.#core.joins(entry)
     this.#core.askForPass()
@@ -181,10 +189,11 @@ export class Outcomes {
     if (core.stopped || !policy.retry.shouldRetry(entry.details?.retries ?? 0)) return this.#failed(entry, error, code)
     this.#note(entry, error)
     const attempt = ++entry.more.retries
-    this.#delay(
-      entry,
-      policy.retry.drawDelay(attempt, () => core.random.next()),
-      () => core.emit('queue.command.retry', { lane_id: run.laneId, command_id: run.id, attempt }),
+    const delayMs = policy.retry.drawDelay(attempt, () => core.random.next())
+    this.#tell(entry, 'retried')
+    this.#endSpan(entry, 'retried', error, delayMs)
+    this.#delay(entry, delayMs, () =>
+      core.emit('queue.command.retry', { lane_id: run.laneId, command_id: run.id, attempt }),
     )
   }
 
@@ -202,6 +211,8 @@ export class Outcomes {
     const core = this.#core
     const { run } = entry
     if (core.stopped) return this.#cancelled(entry, cancelledError('the queue was closed'))
+    entry.lane.observer?.('deferred', 0, 0)
+    this.#endSpan(entry, 'deferred', undefined, delayMs)
     this.#delay(entry, delayMs, () =>
       core.emit('queue.command.delayed', { lane_id: run.laneId, command_id: run.id, delay_ms: delayMs, reason }),
     )
@@ -212,7 +223,7 @@ export class Outcomes {
     const core = this.#core
     transition(entry.run, 'delayed')
     this.delay(entry, core.clock.now() + delayMs)
-    if (core.events.hasSubscribers) tell()
+    if (core.hasListeners) tell()
     if (delayMs > 0 || entry.run.state !== 'delayed') return
     core.alarms.clear(entry.more.alarm)
     this.due(entry)
@@ -227,8 +238,10 @@ export class Outcomes {
     entry.more.error = errorRecord(error)
     transition(run, timedOut ? 'timed_out' : 'failed')
     this.#settled(entry)
+    this.#endSpan(entry, timedOut ? 'timed_out' : 'failed', error)
     if (core.deadLetters !== undefined) this.#bury(entry, text)
-    if (core.events.hasSubscribers) {
+    this.#tell(entry, timedOut ? 'timed_out' : 'failed')
+    if (core.hasListeners) {
       const payload = { lane_id: run.laneId, command_id: run.id, error: text }
       core.emit(timedOut ? 'queue.command.timeout' : 'queue.command.failed', payload)
     }
@@ -244,7 +257,9 @@ export class Outcomes {
     entry.more.error = errorRecord(error)
     transition(run, 'cancelled')
     this.#settled(entry)
-    if (core.events.hasSubscribers) {
+    entry.lane.observer?.('cancelled', 0, 0)
+    this.#endSpan(entry, 'cancelled', error)
+    if (core.hasListeners) {
       const payload = { lane_id: run.laneId, command_id: run.id, reason: reasonText(error.reason) }
       core.emit('queue.command.cancelled', payload)
     }
@@ -305,9 +320,25 @@ export class Outcomes {
       ...(more.redrivenFrom === undefined ? {} : { redrivenFrom: more.redrivenFrom }),
     }
     core.deadLetters?.keep(letter, { command: commandOf(run.commandType, body), options: more.own ?? {} })
-    if (!core.events.hasSubscribers) return
+    entry.lane.observer?.('dead_lettered', 0, 0)
+    if (!core.hasListeners) return
     const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
     core.emit('queue.command.dead_lettered', payload)
+  }
+
+  /** Tells who measures the lane how an attempt ended, and how long it ran; -1 when there was none. */
+  #tell({ lane, attempt, startedAt, endedAt }: Entry, fact: LaneFact): void {
+    if (lane.observer === undefined) return
+    const now = endedAt ?? this.#core.turnTime()
+    lane.observer(fact, attempt === 0 ? -1 : Math.max(0, now - (startedAt as number)), 0)
+  }
+
+  /** The attempt is over: so is its span, if it has one. */
+  #endSpan({ details }: Entry, how: AttemptEnd, error?: unknown, delayMs = 0): void {
+    if (details?.span === undefined) return
+    const { span } = details
+    details.span = undefined
+    span.end(how, error, delayMs)
   }
 
   /** Keeps the error of an attempt. */

@@ -33,6 +33,7 @@ function startAll(core: QueueCore, attempts: Attempts, outcomes: Outcomes): void
       failIfNeverGranted(lane, outcomes)
       continue
     }
+    if (lane.observer !== undefined && scheduler.overtakes(lane)) lane.observer('overtook', 0, 0)
     attempts.startOrGoOn(lane.backlog.take() as Entry)
     core.backlogShrank(lane)
   }

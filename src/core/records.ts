@@ -6,6 +6,7 @@ import type { AttemptFailure, Entry, LogLine } from './entry.js'
 import { configInvalid, type ErrorRecord } from './errors.js'
 import { checkInteger, checkObject, checkOneOf, refuseUnknown } from './options.js'
 import type { Run } from './run.js'
+import type { TraceContext } from './tracing.js'
 import { COMMAND_STATES, type CommandState } from './transitions.js'
 
 /** What is known of a command. Instants are RFC 3339 text in UTC. */
@@ -32,6 +33,8 @@ export type CommandRecord = {
   readonly metadata?: unknown
   readonly parentId?: string
   readonly redrivenFrom?: string
+  /** The trace that its submit belongs to. */
+  readonly traceContext?: TraceContext
 }
 
 /** Which commands `list` gives, and how many. */
@@ -52,6 +55,13 @@ export function findRecord(core: QueueCore, id: string): CommandRecord | undefin
   const run = findRun(core, id)
   // What has a run here has an entry, or is found waiting and gets one.
   return run === undefined ? undefined : entryRecord(core, core.entryOf(run) as Entry)
+}
+
+/** The payload of a command that is known. */
+export function payloadOfCommand(core: QueueCore, id: string): unknown {
+  const run = findRun(core, id)
+  const entry = run === undefined ? undefined : core.entryOf(run)
+  return entry === undefined ? undefined : payloadOf(entry.body)
 }
 
 /** The run with this id, wherever its command stands. */
@@ -136,6 +146,7 @@ function entryRecord(core: QueueCore, entry: Entry): CommandRecord {
     metadata: details?.metadata,
     parentId: details?.parent?.run.id,
     redrivenFrom: details?.redrivenFrom,
+    traceContext: details?.trace,
   }
   const present = Object.entries(optional).filter(([, value]) => value !== undefined)
   return {

@@ -89,6 +89,11 @@ export class Scheduler {
     return undefined
   }
 
+  /** Whether the lane goes next only because it is lifted: one of a better priority of its own has work and room. */
+  overtakes(lane: LaneState): boolean {
+    return lane.lift > 0 && this.#lanes.some((other) => other.rank >= 0 && other.priority < lane.priority)
+  }
+
   /** A slot was given up for the lane: the next free one is its. */
   owe(lane: LaneState): void {
     this.#owed.push(lane)

@@ -23,6 +23,8 @@ export class Slot {
   isPlain = true
   /** Its command was timed out or cancelled and its body has not ended. */
   zombie = false
+  /** When its body was asked to stop. */
+  stopAt: number | undefined
   /** When a zombie is given up. */
   grace: Alarm | undefined
   /** When the attempt runs out of time. */

@@ -11,6 +11,7 @@ import type { OwnOptions } from './entry.js'
 import { configInvalid } from './errors.js'
 import { retryPolicy } from './lane-limits.js'
 import { checkBoolean, checkInteger, checkMs, checkObject, checkText, refuseUnknown } from './options.js'
+import { checkedTrace, type TraceContext } from './tracing.js'
 
 /** Options of one submit; all of them may be left out. */
 export type SubmitOptions = {
@@ -49,6 +50,11 @@ export type SubmitOptions = {
   readonly detached?: boolean | undefined
   /** Cancels the command when it aborts; its reason becomes the reason of the cancellation. */
   readonly signal?: AbortSignal | undefined
+  /**
+   * The trace that the command belongs to, where its submitter is not in it: what another process has passed. Needs no
+   * tracing here; it is carried with the command. Default: the active one, with `tracing`.
+   */
+  readonly traceContext?: TraceContext | undefined
   /** Anything of yours, kept with the command and its dead letter, and shown in its record. */
   readonly metadata?: unknown
 }
@@ -67,6 +73,7 @@ const SUBMIT_OPTIONS = [
   'dedupe',
   'detached',
   'signal',
+  'traceContext',
   'metadata',
 ] as const
 
@@ -85,6 +92,7 @@ export type CheckedOptions = {
   readonly dueAt: number | undefined
   readonly detached: boolean
   readonly signal: AbortSignal | undefined
+  readonly traceContext: TraceContext | undefined
   readonly metadata: unknown
   readonly dedupe: CheckedDedupe | undefined
   /** Whether it has one of the options that policies look at. */
@@ -100,7 +108,7 @@ export type CheckedDedupe = ReturnType<typeof dedupeOptions>
 export function checkSubmitOptions(options: SubmitOptions, clock: Clock): CheckedOptions {
   checkObject('submit options', options)
   refuseUnknown('submit', options, SUBMIT_OPTIONS)
-  const { id, priority, timeoutMs, retry, detached, signal, key, weight, cost, deadlineMs } = options
+  const { id, priority, timeoutMs, retry, detached, signal, traceContext, key, weight, cost, deadlineMs } = options
   if (id !== undefined) checkText('submit id', id)
   if (priority !== undefined) checkInteger('submit priority', priority, 0, LOWEST_PRIORITY)
   if (timeoutMs !== undefined) checkMs('submit timeoutMs', timeoutMs, 'above 0')
@@ -117,6 +125,7 @@ export function checkSubmitOptions(options: SubmitOptions, clock: Clock): Checke
     dueAt: dueAt(options, clock),
     detached: detached ?? false,
     signal,
+    traceContext: traceContext === undefined ? undefined : checkedTrace('submit traceContext', traceContext),
     metadata: options.metadata,
     dedupe: options.dedupe === undefined ? undefined : dedupeOptions('submit dedupe', options.dedupe),
     hasTraits,

@@ -26,6 +26,7 @@ test('the catalogue has the keys of the reference and ours', () => {
     QUEUE_LANE_PAUSED: 'queue.lane.paused',
     QUEUE_LANE_RESUMED: 'queue.lane.resumed',
     QUEUE_LANE_CONFIGURED: 'queue.lane.configured',
+    QUEUE_ALERT: 'queue.alert',
     QUEUE_DEAD_LETTER_REDRIVEN: 'queue.dead_letter.redriven',
     QUEUE_SHUTDOWN_STARTED: 'queue.shutdown.started',
     QUEUE_SHUTDOWN_COMPLETE: 'queue.shutdown.complete',

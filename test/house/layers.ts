@@ -26,7 +26,8 @@ const PUBLIC_INDEX = '(index)'
 
 export const layers: Readonly<Record<string, Layer>> = {
   [PUBLIC_INDEX]: { folders: ['core', 'policy', 'observe', 'sdk'] },
-  core: { folders: ['policy'] },
+  // what users give a queue and read from it: their types, nothing that runs
+  core: { folders: ['policy'], typesFrom: ['observe'] },
   policy: {
     folders: [],
     files: {
@@ -34,13 +35,14 @@ export const layers: Readonly<Record<string, Layer>> = {
     },
   },
   observe: { folders: ['core'] },
-  'observe/otel': { folders: ['core', 'observe'], packages: ['@opentelemetry/api'] },
-  'observe/prometheus': { folders: ['core', 'observe'], packages: ['prom-client'] },
+  'observe/otel': { folders: ['core', 'observe', 'peer'], packages: ['@opentelemetry/api'], node: true },
+  'observe/prometheus': { folders: ['core', 'observe', 'peer'], packages: ['prom-client'], node: true },
+  peer: { folders: ['core'], node: true },
   sdk: { folders: ['core', 'policy'] },
   testing: { folders: ['core', 'policy'] },
-  storage: { folders: ['core'], packages: ['better-sqlite3'], node: true },
-  bullmq: { folders: ['core'], packages: ['bullmq', 'ioredis', 'pg'], node: true },
-  workers: { folders: ['core'], packages: ['piscina'], node: true },
+  storage: { folders: ['core', 'peer'], packages: ['better-sqlite3'], node: true },
+  bullmq: { folders: ['core', 'peer'], packages: ['bullmq', 'ioredis', 'pg'], node: true },
+  workers: { folders: ['core', 'peer'], packages: ['piscina'], node: true },
   session: { folders: ['core'] },
   agent: { folders: ['core', 'session'], packages: ['ai', 'zod', '@cdktf/hcl2json'], node: true },
   client: { folders: [], typesFrom: ['core'] },

@@ -1,0 +1,177 @@
+/**
+ * How a queue is watched: the one seam for metrics, alerts and whatever else measures. A lane that nobody watches pays
+ * one comparison where something could be told; one that is watched has an observer of its own, so nothing is looked up.
+ *
+ * Facts are told in the middle of the queue's work, where its events are: counts are right by then, the run does not
+ * know yet. What an observer throws is reported as a fault and harms nobody.
+ */
+import type { Alarms } from './alarms.js'
+import type { Clock } from './clock.js'
+import { configInvalid } from './errors.js'
+import type { Logger } from './event-log.js'
+import type { EventKey, EventPayloads } from './events.js'
+import type { LaneState, LaneStatus } from './lane.js'
+import type { QueueStats } from './stats.js'
+import type { Tracing } from './tracing.js'
+
+/** What can be told of a lane, with the number that goes with it; durations are in milliseconds. */
+export type LaneFact =
+  /** How many of its commands wait, run or are delayed is another number now. */
+  | 'changed'
+  /** A command was accepted. */
+  | 'submitted'
+  /** An attempt begins; how long its command has waited since it could have started. */
+  | 'started'
+  /** A command has its result; how long the attempt ran. */
+  | 'completed'
+  /** A command failed for good; how long its last attempt ran, -1 when it had none. */
+  | 'failed'
+  /** A command failed for good by its timeout; how long its last attempt ran. */
+  | 'timed_out'
+  | 'cancelled'
+  /** An attempt failed and is retried; how long it ran. */
+  | 'retried'
+  /** A command was put off by its handler, or by a provider. */
+  | 'deferred'
+  | 'dead_lettered'
+  /** A submit was refused. */
+  | 'rejected'
+  /** A submit was given the run of a command that has its id, or its dedupe id. */
+  | 'deduplicated'
+  /** A command has given up its slot to a better lane. */
+  | 'preempted'
+  /** A body that was asked to stop has ended; how long after that. */
+  | 'stopped'
+  /** A body that was asked to stop was given up. */
+  | 'abandoned'
+  /** Its rate limits kept the lane from starting although it had work, room and a slot; for how long. */
+  | 'limited'
+  /** Lifted by a deadline, the lane started a command before a better one that could have. */
+  | 'overtook'
+  | 'breaker_open'
+  | 'breaker_half_open'
+  | 'breaker_closed'
+  /** A waiting command comes close to its deadline; how long it has waited, and its deadline. */
+  | 'starving'
+  /** No waiting command is close to its deadline any more. */
+  | 'relieved'
+
+/** Hears what happens in one lane. Must be quick. */
+export type LaneObserver = (fact: LaneFact, value: number, limit: number) => void
+
+/** A lane, as those who watch it see it. */
+export interface ObservedLane {
+  readonly id: string
+  readonly pending: number
+  readonly active: number
+  readonly delayed: number
+  readonly zombies: number
+  /** How long its oldest waiting command has waited since it was submitted, in milliseconds; 0 when none waits. */
+  oldestAgeMs(): number
+  status(): LaneStatus
+}
+
+/** A queue, as those who watch it see it. */
+export interface ObservedQueue {
+  readonly clock: Clock
+  /** Instants of the queue's one timer. */
+  readonly alarms: Alarms
+  readonly lanes: readonly ObservedLane[]
+  readonly isStarted: boolean
+  readonly isShuttingDown: boolean
+  /** Where the queue logs, if it does, and how it traces. */
+  readonly logger: Logger | undefined
+  readonly tracing: Tracing | undefined
+  stats(): QueueStats
+  /** Reports something that went wrong outside any command's outcome. */
+  fault(error: unknown, where?: { lane_id?: string }): void
+  /** Tells the subscribers, if there are any. */
+  emit<K extends EventKey>(key: K, payload: EventPayloads[K]): void
+}
+
+/** One observation of one queue. */
+export interface QueueObserver {
+  /** Who hears what happens in this lane; undefined for nobody. */
+  observerOf?(lane: ObservedLane): LaneObserver | undefined
+  /** A submit was refused that named no lane of the queue. */
+  refused?(): void
+  /** Everything of one turn has been told: what is gathered can be handed on. */
+  turnEnded?(): void
+  /** The queue has ended; nothing more is told. */
+  ended?(): void
+}
+
+/** Something that can watch a queue: metrics, alerts, a monitor. */
+export interface Observation {
+  /** Begins to watch a queue. */
+  observe(queue: ObservedQueue): QueueObserver
+}
+
+/** Refuses what cannot watch a queue. */
+export function checkObservation(option: string, observation: Observation | undefined): void {
+  if (observation === undefined || typeof observation?.observe === 'function') return
+  throw configInvalid(option, 'metrics, alerts, or an object with a method observe', observation)
+}
+
+/** The observers of one queue. Usually none. */
+export class Observers {
+  readonly #queue: ObservedQueue
+  /** In the order of the queue's. */
+  readonly #lanes: readonly LaneState[]
+  readonly #observers: QueueObserver[] = []
+
+  constructor(queue: ObservedQueue, lanes: readonly LaneState[]) {
+    this.#queue = queue
+    this.#lanes = lanes
+  }
+
+  /** Adds one. What it throws here is the caller's to hear. */
+  add(observation: Observation): void {
+    const observer = observation.observe(this.#queue)
+    const told = this.#lanes.map(
+      (lane, index) => [lane, observer.observerOf?.(this.#queue.lanes[index] as ObservedLane)] as const,
+    )
+    this.#observers.push(observer)
+    for (const [lane, tell] of told) {
+      if (tell !== undefined) lane.observer = this.#both(lane.observer, this.#guarded(tell, lane))
+    }
+  }
+
+  refused(): void {
+    for (const observer of this.#observers) this.#guard(() => observer.refused?.())
+  }
+
+  turnEnded(): void {
+    for (const observer of this.#observers) this.#guard(() => observer.turnEnded?.())
+  }
+
+  ended(): void {
+    for (const observer of this.#observers) this.#guard(() => observer.ended?.())
+  }
+
+  #both(first: LaneObserver | undefined, second: LaneObserver): LaneObserver {
+    if (first === undefined) return second
+    return (fact, value, limit) => {
+      first(fact, value, limit)
+      second(fact, value, limit)
+    }
+  }
+
+  #guarded(tell: LaneObserver, { id }: LaneState): LaneObserver {
+    return (fact, value, limit) => {
+      try {
+        tell(fact, value, limit)
+      } catch (error) {
+        this.#queue.fault(error, { lane_id: id })
+      }
+    }
+  }
+
+  #guard(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      this.#queue.fault(error)
+    }
+  }
+}

@@ -1,0 +1,5 @@
+export class AlertManager {
+  observe(): object {
+    return {}
+  }
+}

@@ -1,0 +1,5 @@
+export { AlertManager } from './alerts.js'
+export { HISTOGRAM_ERROR, Histogram, type HistogramPercentiles, type HistogramStats } from './histogram.js'
+export { METRIC_NAMES, METRICS, type MetricKind, type MetricName } from './metric-names.js'
+export { QueueMetrics } from './metrics.js'
+export { type Cell, LocalMetrics, type MetricsBackend, type MetricsSnapshot } from './metrics-backend.js'

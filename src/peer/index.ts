@@ -1,0 +1,1 @@
+export { requirePeer } from './require-peer.js'
