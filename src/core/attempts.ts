@@ -72,21 +72,30 @@ export class Attempts implements SlotOwner, BodyStopper {
       lane.policies?.waitsNoMore(entry)
       if (!this.#isToRun(slot, entry)) return
     }
+    this.#runBody(slot, entry, handler, context)
+  }
+
+  #runBody(slot: Slot, entry: Entry, handler: AnyHandler | undefined, context: Context): void {
+    const isMeasured = entry.lane.observer !== undefined
+    const span = entry.details?.span
     let value: unknown
     try {
-      const span = entry.details?.span
-      if (span !== undefined) value = span.run(() => this.#call(handler, entry, context))
-      else value = handler === undefined ? this.#perform(entry, context) : handler(body, context)
+      value =
+        span === undefined ? this.#call(entry, handler, context) : span.run(() => this.#call(entry, handler, context))
+      // Its synchronous part may have taken long, and the next start or end is no earlier than this.
+      if (isMeasured) this.#core.timePassed()
       // Only a genuine promise may call the slot's functions: it calls exactly one of them, once.
       if (value instanceof Promise) return void nativeThen.call(value, slot.onReturn, slot.onThrow)
       if (isThenable(value)) return void nativeThen.call(adopt(value), slot.onReturn, slot.onThrow)
     } catch (error) {
-      if (lane.observer !== undefined) core.timePassed()
+      if (isMeasured) this.#core.timePassed()
       return this.bodyThrew(slot, error)
     }
-    // It may have taken long, and nobody else had a turn meanwhile.
-    if (lane.observer !== undefined) core.timePassed()
     this.bodyReturned(slot, value)
+  }
+
+  #call(entry: Entry, handler: AnyHandler | undefined, context: Context): unknown {
+    return handler === undefined ? this.#perform(entry, context) : handler(entry.body, context)
   }
 
   /** Takes what the lane's policies count. False when the body is not to run. */
@@ -167,10 +176,6 @@ export class Attempts implements SlotOwner, BodyStopper {
     const { commandType } = entry.run
     const error = new LaneError('HANDLER_NOT_FOUND', `No handler is registered for command type '${commandType}'`)
     this.#outcomes.cannotRun(entry, error)
-  }
-
-  #call(handler: AnyHandler | undefined, entry: Entry, context: Context): unknown {
-    return handler === undefined ? this.#perform(entry, context) : handler(entry.body, context)
   }
 
   /** A command that brings its own work. A `JsonCommand` prefers the handler of its type. */

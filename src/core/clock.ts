@@ -10,8 +10,11 @@ export type Timer = { readonly __timer?: never } | number | object
 export interface Clock {
   now(): number
   wallNow(): number
-  /** Calls `fire` once, no earlier than `delayMs` from now. The delay may exceed 2^31-1 ms. */
-  setTimer(delayMs: number, fire: () => void): Timer
+  /**
+   * Calls `fire` once, no earlier than `delayMs` from now. The delay may exceed 2^31-1 ms. A timer in the background keeps
+   * no process alive, where the platform knows such timers.
+   */
+  setTimer(delayMs: number, fire: () => void, isBackground?: boolean): Timer
   clearTimer(timer: Timer): void
 }
 
@@ -22,10 +25,12 @@ class SystemTimer {
   handle: unknown
   readonly dueAt: number
   readonly fire: () => void
+  readonly isBackground: boolean
 
-  constructor(dueAt: number, fire: () => void) {
+  constructor(dueAt: number, fire: () => void, isBackground: boolean) {
     this.dueAt = dueAt
     this.fire = fire
+    this.isBackground = isBackground
   }
 }
 
@@ -33,8 +38,8 @@ class SystemTimer {
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallNow: () => Date.now(),
-  setTimer(delayMs, fire) {
-    const timer = new SystemTimer(performance.now() + delayMs, fire)
+  setTimer(delayMs, fire, isBackground = false) {
+    const timer = new SystemTimer(performance.now() + delayMs, fire, isBackground)
     arm(timer, delayMs)
     return timer
   },
@@ -53,6 +58,7 @@ function arm(timer: SystemTimer, delayMs: number): void {
     },
     Math.min(Math.ceil(delayMs), LONGEST_TIMER_MS),
   )
+  if (timer.isBackground) (timer.handle as { unref?: () => void }).unref?.()
 }
 
 let lastInstant = Number.NaN

@@ -187,6 +187,7 @@ export class QueueCore {
 
   /** Something went wrong outside any command's outcome. Told, never thrown. */
   fault(error: unknown, where: { lane_id?: string; command_id?: string } = {}): void {
+    this.observers?.faulted(errorText(error))
     if (this.hasListeners) this.emit('queue.fault', { error: errorText(error), ...where })
     this.#tellOwner(error)
   }

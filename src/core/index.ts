@@ -17,7 +17,15 @@ export type {
 export { type DefinedCommand, defineCommand } from './definition.js'
 export type { AttemptFailure, LogLine } from './entry.js'
 export type { ErrorRecord, LaneErrorCode, LaneErrorFields } from './errors.js'
-export { configInvalid, ERROR_CODES, isLaneError, LaneError, RetryAfterError, UnrecoverableError } from './errors.js'
+export {
+  configInvalid,
+  ERROR_CODES,
+  formatDuration,
+  isLaneError,
+  LaneError,
+  RetryAfterError,
+  UnrecoverableError,
+} from './errors.js'
 export { type Logger, logText } from './event-log.js'
 export type { EventFilter, SubscribeOptions } from './event-stream.js'
 export { EventEmitter, EventStream } from './event-stream.js'

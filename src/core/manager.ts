@@ -117,8 +117,8 @@ export class QueueManager<L extends string = string> {
   readonly #lifecycle: Lifecycle
   /** The dead letters: to look at, to run again, to throw away. */
   readonly deadLetters: DeadLetters
-  #metrics: QueueMetrics | undefined
-  #alerts: AlertManager | undefined
+  readonly #metrics: QueueMetrics | undefined
+  readonly #alerts: AlertManager | undefined
 
   /** `CONFIG_INVALID` names the option that is wrong. */
   constructor(options: QueueOptions<L>) {
@@ -254,7 +254,7 @@ export class QueueManager<L extends string = string> {
     return this.#core.events.subscribeFor(this.#core, filter, options)
   }
 
-  /** The metrics it was given, or that joined it first; undefined when it has none. */
+  /** The metrics it was given; undefined when it has none. */
   get metrics(): QueueMetrics | undefined {
     return this.#metrics
   }

@@ -95,6 +95,8 @@ export interface QueueObserver {
   observerOf?(lane: ObservedLane): LaneObserver | undefined
   /** A submit was refused that named no lane of the queue. */
   refused?(): void
+  /** Something went wrong outside any command's outcome. */
+  faulted?(text: string): void
   /** Everything of one turn has been told: what is gathered can be handed on. */
   turnEnded?(): void
   /** The queue has ended; nothing more is told. */
@@ -139,6 +141,17 @@ export class Observers {
 
   refused(): void {
     for (const observer of this.#observers) this.#guard(() => observer.refused?.())
+  }
+
+  /** The fault of one who hears of faults has nowhere left to go. */
+  faulted(text: string): void {
+    for (const observer of this.#observers) {
+      try {
+        observer.faulted?.(text)
+      } catch {
+        // and nobody else is kept from hearing
+      }
+    }
   }
 
   turnEnded(): void {

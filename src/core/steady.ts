@@ -23,7 +23,8 @@ export function steadyClock(clock: Clock, report: Report): Clock {
       wall = again(() => clock.wallNow(), wall, tell)
       return wall
     },
-    setTimer: (delayMs, fire) => again<Timer | undefined>(() => clock.setTimer(delayMs, fire), undefined, tell) ?? {},
+    setTimer: (delayMs, fire, isBackground) =>
+      again<Timer | undefined>(() => clock.setTimer(delayMs, fire, isBackground), undefined, tell) ?? {},
     clearTimer: (timer) => again(() => clock.clearTimer(timer), undefined, tell),
   }
 }

@@ -28,6 +28,12 @@ const asWords = new Uint32Array(asNumber.buffer)
 /** The word with sign, exponent and the top of the mantissa. */
 const HIGH = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1 ? 1 : 0
 
+/** Which bucket a value is in, counted from that of the smallest one. */
+function keyOf(value: number): number {
+  asNumber[0] = value < LARGEST ? value : LARGEST - 1
+  return ((asWords[HIGH] as number) >>> (20 - SUB_BITS)) - FIRST_KEY
+}
+
 /** What a histogram tells. Empty: zeros, and `min` and `max` are the largest and the smallest finite number. */
 export type HistogramStats = {
   readonly count: number
@@ -66,8 +72,7 @@ export class Histogram {
       this.#tiny++
       return
     }
-    asNumber[0] = value < LARGEST ? value : LARGEST - 1
-    const key = ((asWords[HIGH] as number) >>> (20 - SUB_BITS)) - FIRST_KEY
+    const key = keyOf(value)
     const octave = key >>> SUB_BITS
     const counts = this.#octaves[octave] ?? this.#addOctave(octave)
     const index = key & (SUB_COUNT - 1)
@@ -116,18 +121,31 @@ export class Histogram {
 
   /**
    * How many values are at most each of the bounds, which rise. A value counts as its bucket's lower edge, as it does in
-   * percentiles.
+   * percentiles. A scrape asks this of hundreds of histograms, so buckets are added up without a look at their edges.
    */
   countsUpTo(bounds: readonly number[]): number[] {
-    const counts: number[] = []
-    let seen = 0
-    this.#walk((lower, count) => {
-      while (counts.length < bounds.length && lower > (bounds[counts.length] as number)) counts.push(seen)
-      seen += count
-      return counts.length < bounds.length
+    let seen = this.#tiny
+    let from = 0
+    return bounds.map((bound) => {
+      if (bound < SMALLEST) return this.min <= bound ? this.#tiny : 0
+      const to = keyOf(bound) + 1
+      seen += this.#countBetween(from, to)
+      from = to
+      return seen
     })
-    while (counts.length < bounds.length) counts.push(seen)
-    return counts
+  }
+
+  /** The values in the buckets from the one key up to, and without, the other. */
+  #countBetween(from: number, to: number): number {
+    let sum = 0
+    for (let octave = from >>> SUB_BITS; octave << SUB_BITS < to; octave++) {
+      const counts = this.#octaves[octave]
+      if (counts === undefined) continue
+      const first = octave << SUB_BITS
+      const end = Math.min(to - first, SUB_COUNT)
+      for (let index = Math.max(from - first, 0); index < end; index++) sum += counts[index] as number
+    }
+    return sum
   }
 
   /** The values at rising shares, in one walk. */

@@ -8,11 +8,13 @@ class VirtualTimer {
   readonly at: number
   readonly order: number
   readonly fire: () => void
+  readonly isBackground: boolean
 
-  constructor(at: number, order: number, fire: () => void) {
+  constructor(at: number, order: number, fire: () => void, isBackground: boolean) {
     this.at = at
     this.order = order
     this.fire = fire
+    this.isBackground = isBackground
   }
 }
 
@@ -43,13 +45,15 @@ export class VirtualClock implements Clock {
     return this.#wallOffset + this.#now
   }
 
-  /** Timers that are set and not due. An idle queue has none. */
+  /** Timers that are set and not due, without those in the background. An idle queue has none. */
   get timers(): number {
-    return this.#timers.size
+    let count = 0
+    for (const { isBackground } of this.#timers) if (!isBackground) count++
+    return count
   }
 
-  setTimer(delayMs: number, fire: () => void): Timer {
-    const timer = new VirtualTimer(this.#now + Math.max(0, delayMs), this.#order++, fire)
+  setTimer(delayMs: number, fire: () => void, isBackground = false): Timer {
+    const timer = new VirtualTimer(this.#now + Math.max(0, delayMs), this.#order++, fire, isBackground)
     this.#timers.add(timer)
     return timer
   }
@@ -73,11 +77,11 @@ export class VirtualClock implements Clock {
     this.#now = end
   }
 
-  /** Lets time pass until no timer is left, at most `limitMs` (default a year). */
+  /** Lets time pass until no timer is left but those in the background, at most `limitMs` (default a year). */
   async advanceToEnd(limitMs = 365 * 24 * 3_600_000): Promise<void> {
     const end = this.#now + limitMs
     await this.settle()
-    for (let next = this.#next(); next !== undefined && next.at <= end; next = this.#next()) {
+    for (let next = this.#next(); this.timers > 0 && next !== undefined && next.at <= end; next = this.#next()) {
       await this.advance(next.at - this.#now)
     }
   }
