@@ -206,8 +206,8 @@ export class Admission {
     }
     if (core.tracing !== undefined) entry.more.trace = core.tracing.submitted(tracedCommand(run), checked.traceContext)
     else if (checked.traceContext !== undefined) entry.more.trace = checked.traceContext
-    lane.observer?.('submitted', 0, 0)
     if (core.hasListeners) this.#announce(run)
+    lane.observer?.('submitted', 0, 0)
     if (isPending) core.joins(entry)
     else this.#announceDelay(run, (dueAt ?? now) - now, follows)
     if (claim !== undefined) this.#deduplication.take(claim, run)
@@ -223,8 +223,8 @@ export class Admission {
     const run = createRun(core.newId(seq), lane.id, type, 'pending', this.#shared)
     lane.backlog.push(run, body, DEFAULT_PRIORITY, lane.limits.attempt, core.turnTime(), seq)
     core.unsettled++
-    if (lane.observer !== undefined) lane.observer('submitted', 0, 0)
     if (core.hasListeners) this.#announce(run)
+    if (lane.observer !== undefined) lane.observer('submitted', 0, 0)
     core.backlogGrew(lane)
     return run
   }

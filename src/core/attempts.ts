@@ -66,8 +66,11 @@ export class Attempts implements SlotOwner, BodyStopper {
     if (lane.hasPolicies && !this.#tellPolicies(slot, entry, loan)) return
     if (entry.policy.timeoutMs !== undefined) this.#limit(slot, entry.policy.timeoutMs, traits?.usedMs)
     if (core.tracing !== undefined) startSpan(core.tracing, entry)
-    if (lane.observer !== undefined) lane.observer('started', Math.max(0, entry.startedAt - entry.readySince), 0)
     if (core.hasListeners && !this.#announce(slot, entry, isResumed)) return
+    if (lane.observer !== undefined) {
+      lane.observer('started', Math.max(0, entry.startedAt - entry.readySince), 0)
+      if (!this.#isToRun(slot, entry)) return
+    }
     if (traits?.urgent !== undefined) {
       lane.policies?.waitsNoMore(entry)
       if (!this.#isToRun(slot, entry)) return
@@ -118,12 +121,18 @@ export class Attempts implements SlotOwner, BodyStopper {
 
   bodyReturned(slot: Slot, value: unknown): void {
     const entry = slot.entry as Entry
-    const isLate = slot.zombie
+    const { zombie: isLate, stopAt } = slot
     if (slot.isYielded && !isLate) this.#comeBack(entry)
     this.#free(slot, entry)
-    if (isLate) return this.#outcomes.bodyGone(entry)
-    if (typeof value === 'object' && value !== null) return this.#objectReturned(entry, value)
-    this.#outcomes.complete(entry, value)
+    if (isLate) this.#outcomes.bodyGone(entry)
+    else if (typeof value === 'object' && value !== null) this.#objectReturned(entry, value)
+    else this.#outcomes.complete(entry, value)
+    if (stopAt !== undefined) this.#tellStopped(entry, stopAt)
+  }
+
+  /** A body that was asked to stop has ended. */
+  #tellStopped({ lane }: Entry, stopAt: number): void {
+    lane.observer?.('stopped', this.#core.clock.now() - stopAt, 0)
   }
 
   /** An object may be an outcome of ours, or have accessors that throw. */
@@ -140,13 +149,14 @@ export class Attempts implements SlotOwner, BodyStopper {
 
   bodyThrew(slot: Slot, error: unknown): void {
     const entry = slot.entry as Entry
-    const { zombie: isLate, taker } = slot
+    const { zombie: isLate, taker, stopAt } = slot
     if (slot.isYielded && !isLate) this.#comeBack(entry)
     if (taker !== undefined) this.#noteUsed(slot, entry)
     this.#free(slot, entry)
     if (isLate) this.#outcomes.bodyGone(entry)
     else if (taker === undefined) this.#outcomes.threw(entry, error)
     else this.#outcomes.preempted(entry, taker)
+    if (stopAt !== undefined) this.#tellStopped(entry, stopAt)
   }
 
   /** The command has its outcome, or its retry waits; its body holds the slot until it ends. */
@@ -244,7 +254,6 @@ export class Attempts implements SlotOwner, BodyStopper {
     const entry = slot.entry as Entry
     const { lane, run } = entry
     lane.abandoned++
-    lane.observer?.('abandoned', 0, 0)
     slot.stopAt = undefined
     const cause = run.state === 'cancelled' ? 'cancellation' : 'timeout'
     this.#free(slot, entry, false)
@@ -253,6 +262,7 @@ export class Attempts implements SlotOwner, BodyStopper {
     )
     core.fault(error, { lane_id: lane.id, command_id: run.id })
     this.#outcomes.bodyGone(entry)
+    lane.observer?.('abandoned', 0, 0)
   }
 
   /** The attempt is over as far as the command is concerned. */
@@ -274,7 +284,6 @@ export class Attempts implements SlotOwner, BodyStopper {
       core.scheduler.release(lane)
     } else this.#freeSpecial(slot, entry)
     core.scheduler.update(lane)
-    if (lane.observer !== undefined) lane.observer('changed', 0, 0)
     // Its key has room again: the next command may be another one.
     if (lane.shut) lane.policies?.askAgain()
     core.askForPass()
@@ -301,10 +310,6 @@ export class Attempts implements SlotOwner, BodyStopper {
   /** Frees a slot with a timeout, of a zombie, one that may be preempted, or with places that are borrowed or lent. */
   #freeSpecial(slot: Slot, entry: Entry): void {
     const { lane } = entry
-    if (slot.stopAt !== undefined) {
-      lane.observer?.('stopped', this.#core.clock.now() - slot.stopAt, 0)
-      slot.stopAt = undefined
-    }
     if (slot.zombie) {
       lane.zombies.delete(slot)
       this.#core.alarms.clear(slot.grace)
@@ -318,6 +323,7 @@ export class Attempts implements SlotOwner, BodyStopper {
     freeKey(entry)
     if (slot.taker !== undefined) this.#interruption.gaveUp(slot, lane)
     slot.since = undefined
+    slot.stopAt = undefined
     slot.startNumber = 0
     slot.waiting = 0
     slot.onReturned.length = 0

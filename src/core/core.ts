@@ -107,7 +107,7 @@ export class QueueCore {
     this.logger = parts.log?.logger
     this.#log =
       parts.log === undefined ? undefined : new EventLog({ ...parts.log, onFault: (error) => this.#tellOwner(error) })
-    const report = (error: unknown): void => this.fault(error)
+    const report = (error: unknown): void => void settledPromise.then(() => this.fault(error))
     this.tracing = parts.tracing === undefined ? undefined : steadyTracing(parts.tracing, report)
     this.#idPrefix = `${randomText(parts.random, 10)}-`
     this.events.onFilterFault((error) => this.#tellOwner(error))
@@ -166,7 +166,7 @@ export class QueueCore {
 
   /** Time has passed within this turn: a body ran. Whoever asks for the time next is told the new one. */
   timePassed(): void {
-    this.#timeIsFresh = false
+    if (this.#timeIsFresh) this.#now = this.clock.now()
   }
 
   /** Whether anybody hears of events: nothing is built for one otherwise. */
@@ -280,7 +280,7 @@ export class QueueCore {
   backlogGrew(lane: LaneState): void {
     if (lane.rank < 0) this.scheduler.update(lane)
     if (lane.shut) lane.policies?.askAgain()
-    if (lane.observer !== undefined) lane.observer('changed', 0, 0)
+    if (lane.onChange !== undefined) lane.onChange()
     if (!lane.underPressure && lane.backlog.size >= lane.limits.pressureThreshold) {
       lane.underPressure = true
       if (this.hasListeners) this.emit('queue.lane.pressure', { lane_id: lane.id })
@@ -291,7 +291,7 @@ export class QueueCore {
   backlogShrank(lane: LaneState): void {
     this.scheduler.update(lane)
     if (lane.shut) lane.policies?.askAgain()
-    if (lane.observer !== undefined) lane.observer('changed', 0, 0)
+    if (lane.onChange !== undefined) lane.onChange()
     if (lane.underPressure && lane.backlog.size === 0) {
       lane.underPressure = false
       if (this.hasListeners) this.emit('queue.lane.idle', { lane_id: lane.id })

@@ -98,11 +98,12 @@ export class EventLog {
     const fields: Record<string, unknown> = {}
     for (const [name, value] of Object.entries(payload ?? {})) {
       // What a handler reports with its progress is its payload, too.
-      if (key === 'queue.command.progress' && name === 'value' && !this.#options.payloads) continue
-      fields[name] = typeof value === 'string' ? logText(value) : value
+      if (key === 'queue.command.progress' && name === 'value') {
+        if (this.#options.payloads) fields[name] = tamed(value)
+      } else fields[name] = typeof value === 'string' ? logText(value) : value
     }
     if (this.#options.payloads && key === 'queue.command.submitted') {
-      fields['payload'] = short(this.#options.payloadOf(fields['command_id'] as string))
+      fields['payload'] = tamed(this.#options.payloadOf(fields['command_id'] as string))
     }
     return fields
   }
@@ -113,14 +114,22 @@ function alertLevel({ level }: EventPayloads['queue.alert']): LogLevel {
   return level === 'warning' ? 'warn' : 'info'
 }
 
-/** A payload that is not too long, or the beginning of its text. */
-function short(payload: unknown): unknown {
+/** A value of the user's: a copy with its texts tamed, or the beginning of its text when that is long. */
+function tamed(value: unknown): unknown {
   try {
-    const text = JSON.stringify(payload) ?? ''
-    return text.length > LONGEST_TEXT ? logText(text) : (JSON.parse(text === '' ? 'null' : text) as unknown)
+    const text = JSON.stringify(value)
+    if (text === undefined) return null
+    if (text.length > LONGEST_TEXT) return logText(text)
+    return JSON.parse(text, (_key, part: unknown) => tamedPart(part)) as unknown
   } catch {
     return 'a payload that cannot be shown'
   }
+}
+
+function tamedPart(part: unknown): unknown {
+  if (typeof part === 'string') return logText(part)
+  if (typeof part !== 'object' || part === null || Array.isArray(part)) return part
+  return Object.fromEntries(Object.entries(part).map(([name, value]) => [logText(name), value as unknown]))
 }
 
 /** Checks the options of the log; undefined when there is none. */

@@ -213,7 +213,9 @@ export class Interruption {
     slot.timeout = undefined
     slot.isPlain = false
     slot.isYielded = true
-    entry.traits.usedMs += core.clock.now() - (slot.since ?? (entry.startedAt as number))
+    const now = core.clock.now()
+    entry.traits.usedMs += now - (slot.since ?? (entry.startedAt as number))
+    entry.more.readyAt = now
     lane.active--
     core.scheduler.release(lane)
     transition(run, 'pending')

@@ -135,17 +135,18 @@ export class LanePolicies {
     if (!lane.shut) return
     this.#core.alarms.clear(this.#alarm)
     this.#alarm = undefined
-    this.#tellLimited()
     lane.shut = false
     this.#core.scheduler.update(lane)
     if (lane.rank < 0) for (const gate of this.#gates) gate.withdraw?.()
     this.#core.askForPass()
+    this.#tellLimited()
   }
 
   #tellLimited(): void {
     if (this.#limitedSince === undefined) return
-    this.#lane.observer?.('limited', this.#core.clock.now() - this.#limitedSince, 0)
+    const forMs = this.#core.clock.now() - this.#limitedSince
     this.#limitedSince = undefined
+    this.#lane.observer?.('limited', forMs, 0)
   }
 
   /** An attempt starts; `isLent` in the place of a command of this lane that waits for it, whose trial it belongs to. */

@@ -51,6 +51,8 @@ export class LaneState {
 
   /** Who measures it; undefined while nobody does. */
   observer: LaneObserver | undefined
+  /** Who wants to know whenever more or fewer of its commands wait. */
+  onChange: (() => void) | undefined
 
   /** What limits, a breaker or a boost ask of it; undefined while it has none of them. */
   policies: LanePolicies | undefined

@@ -124,8 +124,8 @@ export class QueueManager<L extends string = string> {
   constructor(options: QueueOptions<L>) {
     checkObject('QueueManager options', options)
     refuseUnknown('QueueManager', options, QUEUE_OPTIONS)
-    checkObservation('metrics', options.metrics)
-    checkObservation('alerts', options.alerts)
+    if (options.metrics !== undefined) checkObservation('metrics', options.metrics)
+    if (options.alerts !== undefined) checkObservation('alerts', options.alerts)
     const core = newCore(options)
     this.#core = core
     if (options.metrics !== undefined) this.observe(options.metrics)

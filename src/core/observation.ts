@@ -2,8 +2,8 @@
  * How a queue is watched: the one seam for metrics, alerts and whatever else measures. A lane that nobody watches pays
  * one comparison where something could be told; one that is watched has an observer of its own, so nothing is looked up.
  *
- * Facts are told in the middle of the queue's work, where its events are: counts are right by then, the run does not
- * know yet. What an observer throws is reported as a fault and harms nobody.
+ * Facts are told where the queue's events are: counts are right by then, the run does not know yet. What an observer throws
+ * is reported as a fault, a moment later, and harms nobody.
  */
 import type { Alarms } from './alarms.js'
 import type { Clock } from './clock.js'
@@ -16,8 +16,6 @@ import type { Tracing } from './tracing.js'
 
 /** What can be told of a lane, with the number that goes with it; durations are in milliseconds. */
 export type LaneFact =
-  /** How many of its commands wait, run or are delayed is another number now. */
-  | 'changed'
   /** A command was accepted. */
   | 'submitted'
   /** An attempt begins; how long its command has waited since it could have started. */
@@ -93,6 +91,8 @@ export interface ObservedQueue {
 export interface QueueObserver {
   /** Who hears what happens in this lane; undefined for nobody. */
   observerOf?(lane: ObservedLane): LaneObserver | undefined
+  /** Who is called whenever more or fewer commands wait in this lane; undefined for nobody. */
+  onChangeOf?(lane: ObservedLane): (() => void) | undefined
   /** A submit was refused that named no lane of the queue. */
   refused?(): void
   /** Something went wrong outside any command's outcome. */
@@ -110,8 +110,8 @@ export interface Observation {
 }
 
 /** Refuses what cannot watch a queue. */
-export function checkObservation(option: string, observation: Observation | undefined): void {
-  if (observation === undefined || typeof observation?.observe === 'function') return
+export function checkObservation(option: string, observation: Observation): void {
+  if (typeof observation?.observe === 'function') return
   throw configInvalid(option, 'metrics, alerts, or an object with a method observe', observation)
 }
 
@@ -130,12 +130,14 @@ export class Observers {
   /** Adds one. What it throws here is the caller's to hear. */
   add(observation: Observation): void {
     const observer = observation.observe(this.#queue)
-    const told = this.#lanes.map(
-      (lane, index) => [lane, observer.observerOf?.(this.#queue.lanes[index] as ObservedLane)] as const,
-    )
+    const told = this.#lanes.map((lane, index) => {
+      const observed = this.#queue.lanes[index] as ObservedLane
+      return { lane, tell: observer.observerOf?.(observed), change: observer.onChangeOf?.(observed) }
+    })
     this.#observers.push(observer)
-    for (const [lane, tell] of told) {
-      if (tell !== undefined) lane.observer = this.#both(lane.observer, this.#guarded(tell, lane))
+    for (const { lane, tell, change } of told) {
+      if (tell !== undefined) lane.observer = bothTold(lane.observer, this.#guardedTell(tell, lane))
+      if (change !== undefined) lane.onChange = bothCalled(lane.onChange, this.#guardedCall(change, lane))
     }
   }
 
@@ -162,20 +164,22 @@ export class Observers {
     for (const observer of this.#observers) this.#guard(() => observer.ended?.())
   }
 
-  #both(first: LaneObserver | undefined, second: LaneObserver): LaneObserver {
-    if (first === undefined) return second
-    return (fact, value, limit) => {
-      first(fact, value, limit)
-      second(fact, value, limit)
-    }
-  }
-
-  #guarded(tell: LaneObserver, { id }: LaneState): LaneObserver {
+  #guardedTell(tell: LaneObserver, { id }: LaneState): LaneObserver {
     return (fact, value, limit) => {
       try {
         tell(fact, value, limit)
       } catch (error) {
-        this.#queue.fault(error, { lane_id: id })
+        this.#report(error, { lane_id: id })
+      }
+    }
+  }
+
+  #guardedCall(call: () => void, { id }: LaneState): () => void {
+    return () => {
+      try {
+        call()
+      } catch (error) {
+        this.#report(error, { lane_id: id })
       }
     }
   }
@@ -184,7 +188,28 @@ export class Observers {
     try {
       call()
     } catch (error) {
-      this.#queue.fault(error)
+      this.#report(error)
     }
+  }
+
+  /** Later, when the queue is in no step: who hears of faults may use it. */
+  #report(error: unknown, where: { lane_id?: string } = {}): void {
+    void Promise.resolve().then(() => this.#queue.fault(error, where))
+  }
+}
+
+function bothTold(first: LaneObserver | undefined, second: LaneObserver): LaneObserver {
+  if (first === undefined) return second
+  return (fact, value, limit) => {
+    first(fact, value, limit)
+    second(fact, value, limit)
+  }
+}
+
+function bothCalled(first: (() => void) | undefined, second: () => void): () => void {
+  if (first === undefined) return second
+  return () => {
+    first()
+    second()
   }
 }

@@ -87,11 +87,11 @@ export class Outcomes {
     transition(run, 'pending')
     entry.traits.isPreempted = true
     entry.more.readyAt = core.turnTime()
-    lane.observer?.('preempted', 0, 0)
-    this.#endSpan(entry, 'preempted')
     core.list(entry)
     lane.backlog.putFirst(entry, core.seqOfEntry(entry), false)
     core.askForPass()
+    this.#endSpan(entry, 'preempted')
+    lane.observer?.('preempted', 0, 0)
     if (core.hasListeners) {
       core.emit('queue.command.preempted', { lane_id: lane.id, command_id: run.id, by_lane_id: taker.id })
     }
@@ -190,11 +190,11 @@ export class Outcomes {
     this.#note(entry, error)
     const attempt = ++entry.more.retries
     const delayMs = policy.retry.drawDelay(attempt, () => core.random.next())
-    this.#tell(entry, 'retried')
-    this.#endSpan(entry, 'retried', error, delayMs)
-    this.#delay(entry, delayMs, () =>
-      core.emit('queue.command.retry', { lane_id: run.laneId, command_id: run.id, attempt }),
-    )
+    this.#delay(entry, delayMs, () => {
+      this.#endSpan(entry, 'retried', error, delayMs)
+      this.#tell(entry, 'retried')
+      if (core.hasListeners) core.emit('queue.command.retry', { lane_id: run.laneId, command_id: run.id, attempt })
+    })
   }
 
   /** Put off by its handler or by a provider, who may close the lane for others too. */
@@ -211,19 +211,20 @@ export class Outcomes {
     const core = this.#core
     const { run } = entry
     if (core.stopped) return this.#cancelled(entry, cancelledError('the queue was closed'))
-    entry.lane.observer?.('deferred', 0, 0)
-    this.#endSpan(entry, 'deferred', undefined, delayMs)
-    this.#delay(entry, delayMs, () =>
-      core.emit('queue.command.delayed', { lane_id: run.laneId, command_id: run.id, delay_ms: delayMs, reason }),
-    )
+    this.#delay(entry, delayMs, () => {
+      this.#endSpan(entry, 'deferred', undefined, delayMs)
+      entry.lane.observer?.('deferred', 0, 0)
+      if (!core.hasListeners) return
+      core.emit('queue.command.delayed', { lane_id: run.laneId, command_id: run.id, delay_ms: delayMs, reason })
+    })
   }
 
-  /** Delays a command, then tells of it: a listener is user code and may already act on what it is told. */
+  /** Delays a command, then tells of it: who listens may be user code, and may already act on what it is told. */
   #delay(entry: Entry, delayMs: number, tell: () => void): void {
     const core = this.#core
     transition(entry.run, 'delayed')
     this.delay(entry, core.clock.now() + delayMs)
-    if (core.hasListeners) tell()
+    tell()
     if (delayMs > 0 || entry.run.state !== 'delayed') return
     core.alarms.clear(entry.more.alarm)
     this.due(entry)

@@ -33,9 +33,10 @@ function startAll(core: QueueCore, attempts: Attempts, outcomes: Outcomes): void
       failIfNeverGranted(lane, outcomes)
       continue
     }
-    if (lane.observer !== undefined && scheduler.overtakes(lane)) lane.observer('overtook', 0, 0)
+    const hasOvertaken = lane.observer !== undefined && scheduler.overtakes(lane)
     attempts.startOrGoOn(lane.backlog.take() as Entry)
     core.backlogShrank(lane)
+    if (hasOvertaken) lane.observer?.('overtook', 0, 0)
   }
 }
 

@@ -24,7 +24,9 @@ export type Judge = (finding: Finding) => AlertLevel
 
 /** Watches one kind of one lane. */
 export interface Watch {
-  told(fact: LaneFact, value: number, limit: number): void
+  told?(fact: LaneFact, value: number, limit: number): void
+  /** More or fewer commands wait. */
+  changed?(): void
   /** No timer is left. */
   end(): void
 }
@@ -72,7 +74,7 @@ export const wordOf = (level: AlertLevel): string => (level === 'info' ? 'resolv
 function watchDepth({ lane, judge }: WatchHost, thresholdsOf: () => Thresholds | undefined): Watch {
   let isUp = false
   return {
-    told: () => {
+    changed: () => {
       const thresholds = thresholdsOf() ?? NEVER
       const value = lane.pending
       if (!isUp && value < thresholds.warning) return
@@ -138,7 +140,7 @@ function watchAge({ clock, lane, judge }: WatchHost, thresholds: Thresholds): Wa
   }
   const timer = new BackgroundTimer(clock, look)
   return {
-    told: () => {
+    changed: () => {
       // A timer that nobody needs any more is left: backlogs come and go much faster.
       if (lane.pending === 0 ? isUp : !timer.isSet) look()
     },

@@ -3,14 +3,7 @@
  * once, when it is reached, with a margin before it is left, and 'info' tells that it is over. By hand, `checkQueueDepth`
  * and `checkLatency` judge what they are given.
  */
-import {
-  configInvalid,
-  LaneError,
-  type LaneObserver,
-  type ObservedLane,
-  type ObservedQueue,
-  type QueueObserver,
-} from '../core/index.js'
+import { configInvalid, LaneError, type ObservedLane, type ObservedQueue, type QueueObserver } from '../core/index.js'
 import { type Alert, type AlertLevel, levelOf, nextLevel, type Thresholds } from './alert.js'
 import { type AlertOptions, checkAlertOptions, LatencyAlertConfig, QueueDepthAlertConfig } from './alert-config.js'
 import { depthMessage, type Finding, latencyMessage, type Watch, watchesOf } from './alert-watches.js'
@@ -136,15 +129,24 @@ export class AlertManager {
         },
       )
     }
-    const watches: Watch[] = []
+    const watches = new Map(queue.lanes.map((lane) => [lane, this.#watchesOf(queue, lane)]))
     return {
       observerOf: (lane) => {
-        const own = this.#watchesOf(queue, lane)
-        watches.push(...own)
-        return toldToAll(own)
+        const told = watches.get(lane)?.filter((watch) => watch.told !== undefined) ?? []
+        if (told.length === 0) return undefined
+        return (fact, value, limit) => {
+          for (const watch of told) watch.told?.(fact, value, limit)
+        }
+      },
+      onChangeOf: (lane) => {
+        const changed = watches.get(lane)?.filter((watch) => watch.changed !== undefined) ?? []
+        if (changed.length === 0) return undefined
+        return () => {
+          for (const watch of changed) watch.changed?.()
+        }
       },
       ended: () => {
-        for (const watch of watches) watch.end()
+        for (const watch of [...watches.values()].flat()) watch.end()
         this.#raised.delete(queue)
       },
     }
@@ -220,11 +222,4 @@ function alertOf(laneId: string, finding: Finding, level: AlertLevel, thresholdB
   // What is not watched any more has no threshold: the one that was reached is told.
   const told = threshold === Number.MAX_VALUE ? (thresholdBefore ?? threshold) : threshold
   return { level, kind, laneId, message: message(level, told), currentValue: value, threshold: told }
-}
-
-function toldToAll(watches: readonly Watch[]): LaneObserver | undefined {
-  if (watches.length === 0) return undefined
-  return (fact, value, limit) => {
-    for (const watch of watches) watch.told(fact, value, limit)
-  }
 }

@@ -20,7 +20,7 @@ export const EXPORTED_PREFIX = 'a3s_lane_'
 
 /** Bounds of the buckets of a duration in seconds: from a quick handler to a slow model. */
 export const SECONDS_BUCKETS: readonly number[] = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
+  0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
 ]
 
 /** Names that the rule does not give. */

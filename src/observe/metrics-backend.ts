@@ -25,13 +25,13 @@ export interface MetricsBackend {
   snapshot(): MetricsSnapshot | Promise<MetricsSnapshot>
 }
 
-/** A number that is added to or set; undefined until it was. */
+/** A number that is added to; undefined until it was. */
 export type Cell = { value: number | undefined }
 
 /** Metrics in memory. Cells are handed out, so that whoever counts often need not look them up by name. */
 export class LocalMetrics implements MetricsBackend {
   readonly #counters = new Map<string, Cell>()
-  readonly #gauges = new Map<string, Cell>()
+  readonly #gauges = new Map<string, number | (() => number)>()
   readonly #histograms = new Map<string, Histogram>()
 
   incrementCounter(name: string, by: number): void {
@@ -40,7 +40,13 @@ export class LocalMetrics implements MetricsBackend {
   }
 
   setGauge(name: string, value: number): void {
-    this.gauge(name).value = value
+    this.#gauges.set(name, value)
+  }
+
+  /** A gauge that is read when it is asked for; until it is set, or this is called without a source. */
+  setGaugeSource(name: string, source: (() => number) | undefined): void {
+    if (source === undefined) this.#gauges.delete(name)
+    else this.#gauges.set(name, source)
   }
 
   recordHistogram(name: string, value: number): void {
@@ -52,7 +58,8 @@ export class LocalMetrics implements MetricsBackend {
   }
 
   getGauge(name: string): number | undefined {
-    return this.#gauges.get(name)?.value
+    const gauge = this.#gauges.get(name)
+    return typeof gauge === 'function' ? gauge() : gauge
   }
 
   getHistogramStats(name: string): HistogramStats | undefined {
@@ -60,9 +67,10 @@ export class LocalMetrics implements MetricsBackend {
     return histogram === undefined || histogram.count === 0 ? undefined : histogram.stats()
   }
 
-  /** Forgets everything; names that were known are unknown again. */
+  /** Forgets everything; names that were known are unknown again, but for gauges that are read from a source. */
   reset(): void {
-    for (const cell of [...this.#counters.values(), ...this.#gauges.values()]) cell.value = undefined
+    for (const cell of this.#counters.values()) cell.value = undefined
+    for (const [name, gauge] of this.#gauges) if (typeof gauge === 'number') this.#gauges.delete(name)
     for (const histogram of this.#histograms.values()) histogram.reset()
   }
 
@@ -70,7 +78,7 @@ export class LocalMetrics implements MetricsBackend {
     const filled = [...this.#histograms].filter(([, { count }]) => count > 0)
     return {
       counters: values(this.#counters),
-      gauges: values(this.#gauges),
+      gauges: Object.fromEntries([...this.#gauges.keys()].map((name) => [name, this.getGauge(name) as number])),
       histograms: Object.fromEntries(filled.map(([name, histogram]) => [name, histogram.stats()])),
     }
   }
@@ -78,10 +86,6 @@ export class LocalMetrics implements MetricsBackend {
   /** The cell of a counter, for as long as this back end lives. */
   counter(name: string): Cell {
     return known(this.#counters, name, emptyCell)
-  }
-
-  gauge(name: string): Cell {
-    return known(this.#gauges, name, emptyCell)
   }
 
   /** The histogram under a name: to merge it with others, or to ask it for other percentiles. */

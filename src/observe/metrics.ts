@@ -2,8 +2,8 @@
  * What a queue counts and times, written to a back end under the names of `METRIC_NAMES`: over all lanes, and per lane with
  * the lane's id after the name. Given to a queue, it fills itself; by hand, each recorder writes what its name says.
  *
- * Counters and histograms are written as things happen. Gauges are written once per turn, for the lanes in which something
- * changed, and all of them when a snapshot is asked for.
+ * Counters and histograms are written as things happen. Gauges in memory are read from the queue when they are asked for; to
+ * another back end they are written once per turn, for the lanes in which something changed.
  */
 import {
   configInvalid,
@@ -54,15 +54,25 @@ const BACKEND_METHODS = [
 /** The lanes with one id of all queues that share the metrics: usually one. */
 type Gauged = { readonly id: string; readonly lanes: Set<ObservedLane>; isChanged: boolean }
 
+/** What each gauge of a lane is. */
+const GAUGES: readonly (readonly [MetricName, (lane: ObservedLane) => number])[] = [
+  [NAMES.QUEUE_DEPTH, ({ pending }) => pending],
+  [NAMES.QUEUE_ACTIVE, ({ active }) => active],
+  [NAMES.QUEUE_DELAYED, ({ delayed }) => delayed],
+  [NAMES.QUEUE_ZOMBIES, ({ zombies }) => zombies],
+]
+
 /** Metrics of one queue, or of several together. Give it as the option `metrics`. */
 export class QueueMetrics {
   readonly #backend: MetricsBackend
+  /** The back end, where it is ours and not one that was made of it. */
+  readonly #local: LocalMetrics | undefined
   readonly #gauged = new Map<string, Gauged>()
   /** Those in which something changed in this turn. */
   #changed: Gauged[] = []
-  /** Where faults of the back end go, once a queue is watched; and whether its last write failed. */
+  /** Where faults of the back end go, once a queue is watched; and its methods whose last call failed. */
   #report: ((error: unknown) => void) | undefined
-  #isBroken = false
+  readonly #broken = new Set<string>()
 
   /** `CONFIG_INVALID` for a back end that lacks a method of `MetricsBackend`. */
   constructor(backend: MetricsBackend) {
@@ -71,6 +81,7 @@ export class QueueMetrics {
       throw configInvalid('QueueMetrics backend', `a MetricsBackend with ${missing.join(', ')}`, backend)
     }
     this.#backend = backend
+    this.#local = backend instanceof LocalMetrics && backend.constructor === LocalMetrics ? backend : undefined
   }
 
   /** Metrics in memory. */
@@ -134,51 +145,77 @@ export class QueueMetrics {
 
   /** Writes all gauges as they are now, ages included: for back ends that only write elsewhere. A monitor does it at each check. */
   refresh(): void {
-    this.#flush()
+    if (this.#local !== undefined) return
+    this.#changed = []
     for (const gauged of this.#gauged.values()) {
-      this.#writeCounts(gauged)
-      this.#set(NAMES.QUEUE_OLDEST_AGE, gauged.id, Math.max(0, ...[...gauged.lanes].map((lane) => lane.oldestAgeMs())))
+      this.#writeGauges(gauged)
+      this.#set(NAMES.QUEUE_OLDEST_AGE, gauged.id, oldestAge(gauged))
     }
   }
 
   /** Called by the queue that it is given to. */
   observe(queue: ObservedQueue): QueueObserver {
     this.#report = (error) => queue.fault(error)
+    const local = this.#local
     return {
       observerOf: (lane) => {
-        const gauged = this.#gauged.get(lane.id) ?? { id: lane.id, lanes: new Set(), isChanged: false }
-        this.#gauged.set(lane.id, gauged)
-        gauged.lanes.add(lane)
-        this.#touch(gauged)
-        return this.#backend instanceof LocalMetrics ? this.#inMemory(this.#backend, gauged) : this.#elsewhere(gauged)
+        const gauged = this.#gauge(lane)
+        return local === undefined ? this.#elsewhere(gauged) : this.#inMemory(local, gauged)
       },
-      refused: () => this.#write(() => this.#backend.incrementCounter(NAMES.COMMANDS_REJECTED, 1)),
+      onChangeOf: (lane) => {
+        if (local !== undefined) return undefined
+        const gauged = this.#gauge(lane)
+        return () => this.#touch(gauged)
+      },
+      refused: () => this.#write('incrementCounter', () => this.#backend.incrementCounter(NAMES.COMMANDS_REJECTED, 1)),
       turnEnded: () => this.#flush(),
-      ended: () => {
-        this.refresh()
-        for (const lane of queue.lanes) this.#gauged.get(lane.id)?.lanes.delete(lane)
-        for (const [id, { lanes }] of this.#gauged) if (lanes.size === 0) this.#gauged.delete(id)
-      },
+      ended: () => this.#end(queue),
+    }
+  }
+
+  /** Takes a lane's counts into its gauges. */
+  #gauge(lane: ObservedLane): Gauged {
+    const { id } = lane
+    const known = this.#gauged.get(id)
+    const gauged = known ?? { id, lanes: new Set(), isChanged: false }
+    gauged.lanes.add(lane)
+    if (known !== undefined) return known
+    this.#gauged.set(id, gauged)
+    const local = this.#local
+    if (local === undefined) this.#touch(gauged)
+    else {
+      for (const [name, of] of GAUGES) local.setGaugeSource(`${name}.${id}`, () => total(gauged, of))
+      local.setGaugeSource(`${NAMES.QUEUE_OLDEST_AGE}.${id}`, () => oldestAge(gauged))
+    }
+    return gauged
+  }
+
+  /** A queue has ended: its lanes count no more. */
+  #end(queue: ObservedQueue): void {
+    this.refresh()
+    for (const lane of queue.lanes) {
+      const gauged = this.#gauged.get(lane.id)
+      if (gauged?.lanes.delete(lane) !== true || gauged.lanes.size > 0) continue
+      this.#gauged.delete(lane.id)
+      if (this.#local === undefined) continue
+      for (const [name] of GAUGES) this.#local.setGauge(`${name}.${lane.id}`, 0)
+      this.#local.setGauge(`${NAMES.QUEUE_OLDEST_AGE}.${lane.id}`, 0)
     }
   }
 
   /** What most commands tell goes to cells that are held; the rest is looked up. */
-  #inMemory(local: LocalMetrics, gauged: Gauged): LaneObserver {
-    const both = <T>(name: MetricName, find: (name: string) => T): readonly [T, T] => [
-      find(name),
-      find(`${name}.${gauged.id}`),
+  #inMemory(local: LocalMetrics, { id }: Gauged): LaneObserver {
+    const counters = (name: MetricName): readonly [Cell, Cell] => [local.counter(name), local.counter(`${name}.${id}`)]
+    const histograms = (name: MetricName): readonly [Histogram, Histogram] => [
+      local.histogram(name),
+      local.histogram(`${name}.${id}`),
     ]
-    const counter = (name: string): Cell => local.counter(name)
-    const histogram = (name: string): Histogram => local.histogram(name)
-    const [submitted, laneSubmitted] = both(NAMES.COMMANDS_SUBMITTED, counter)
-    const [started, laneStarted] = both(NAMES.COMMANDS_STARTED, counter)
-    const [completed, laneCompleted] = both(NAMES.COMMANDS_COMPLETED, counter)
-    const [wait, laneWait] = both(NAMES.COMMAND_WAIT_TIME, histogram)
-    const [latency, laneLatency] = both(NAMES.COMMAND_LATENCY, histogram)
-    const rest = this.#elsewhere(gauged)
-    return (fact, value, limit) => {
-      if (!gauged.isChanged) this.#touch(gauged)
-      if (fact === 'changed') return
+    const [submitted, laneSubmitted] = counters(NAMES.COMMANDS_SUBMITTED)
+    const [started, laneStarted] = counters(NAMES.COMMANDS_STARTED)
+    const [completed, laneCompleted] = counters(NAMES.COMMANDS_COMPLETED)
+    const [wait, laneWait] = histograms(NAMES.COMMAND_WAIT_TIME)
+    const [latency, laneLatency] = histograms(NAMES.COMMAND_LATENCY)
+    return (fact, value) => {
       if (fact === 'submitted') {
         increment(submitted)
         increment(laneSubmitted)
@@ -192,23 +229,27 @@ export class QueueMetrics {
         increment(laneCompleted)
         latency.record(value)
         laneLatency.record(value)
-      } else rest(fact, value, limit)
+      } else this.#take(fact, value, id)
     }
   }
 
   #elsewhere(gauged: Gauged): LaneObserver {
-    const { id } = gauged
     return (fact, value) => {
-      if (!gauged.isChanged) this.#touch(gauged)
-      const counted = COUNTED[fact]
-      if (counted !== undefined) this.#count(counted, id, 1)
-      const timed = TIMED[fact]
-      if (timed !== undefined) this.#record(timed, id, value)
-      if (fact === 'limited') this.#count(NAMES.RATE_LIMITED_MS, id, value)
+      this.#touch(gauged)
+      this.#take(fact, value, gauged.id)
     }
   }
 
+  #take(fact: LaneFact, value: number, laneId: string): void {
+    const counted = COUNTED[fact]
+    if (counted !== undefined) this.#count(counted, laneId, 1)
+    const timed = TIMED[fact]
+    if (timed !== undefined) this.#record(timed, laneId, value)
+    if (fact === 'limited') this.#count(NAMES.RATE_LIMITED_MS, laneId, value)
+  }
+
   #touch(gauged: Gauged): void {
+    if (gauged.isChanged) return
     gauged.isChanged = true
     this.#changed.push(gauged)
   }
@@ -217,63 +258,57 @@ export class QueueMetrics {
     if (this.#changed.length === 0) return
     const changed = this.#changed
     this.#changed = []
-    for (const gauged of changed) {
-      gauged.isChanged = false
-      this.#writeCounts(gauged)
-    }
+    // The lanes of a queue that has ended may still be told of refused submits: they count no more.
+    for (const gauged of changed) if (gauged.lanes.size > 0) this.#writeGauges(gauged)
   }
 
-  #writeCounts({ id, lanes }: Gauged): void {
-    let depth = 0
-    let active = 0
-    let delayed = 0
-    let zombies = 0
-    for (const lane of lanes) {
-      depth += lane.pending
-      active += lane.active
-      delayed += lane.delayed
-      zombies += lane.zombies
-    }
-    this.#set(NAMES.QUEUE_DEPTH, id, depth)
-    this.#set(NAMES.QUEUE_ACTIVE, id, active)
-    this.#set(NAMES.QUEUE_DELAYED, id, delayed)
-    this.#set(NAMES.QUEUE_ZOMBIES, id, zombies)
+  #writeGauges(gauged: Gauged): void {
+    gauged.isChanged = false
+    for (const [name, of] of GAUGES) this.#set(name, gauged.id, total(gauged, of))
   }
 
   #count(name: MetricName, laneId: string, by: number): void {
-    this.#write(() => this.#backend.incrementCounter(name, by))
-    this.#write(() => this.#backend.incrementCounter(`${name}.${laneId}`, by))
+    this.#write('incrementCounter', () => this.#backend.incrementCounter(name, by))
+    this.#write('incrementCounter', () => this.#backend.incrementCounter(`${name}.${laneId}`, by))
   }
 
   #record(name: MetricName, laneId: string, value: number): void {
-    this.#write(() => this.#backend.recordHistogram(name, value))
-    this.#write(() => this.#backend.recordHistogram(`${name}.${laneId}`, value))
+    this.#write('recordHistogram', () => this.#backend.recordHistogram(name, value))
+    this.#write('recordHistogram', () => this.#backend.recordHistogram(`${name}.${laneId}`, value))
   }
 
   #set(name: MetricName, laneId: string, value: number): void {
-    this.#write(() => this.#backend.setGauge(`${name}.${laneId}`, value))
+    this.#write('setGauge', () => this.#backend.setGauge(`${name}.${laneId}`, value))
   }
 
   /** A back end that is away would be a fault per write: the first is told, and the next one after a write went well. */
-  #write(call: () => void | Promise<void>): void {
+  #write(method: string, call: () => void | Promise<void>): void {
     try {
       const written = call()
-      if (written instanceof Promise) void written.then(this.#wentWell, this.#failed)
-      else this.#isBroken = false
+      if (written instanceof Promise) {
+        void written.then(
+          () => this.#broken.delete(method),
+          (error: unknown) => this.#failed(method, error),
+        )
+      } else if (this.#broken.size > 0) this.#broken.delete(method)
     } catch (error) {
-      this.#failed(error)
+      this.#failed(method, error)
     }
   }
 
-  readonly #wentWell = (): void => {
-    this.#isBroken = false
-  }
-
-  readonly #failed = (error: unknown): void => {
-    if (!this.#isBroken) this.#report?.(error)
-    this.#isBroken = true
+  #failed(method: string, error: unknown): void {
+    if (this.#broken.size === 0) this.#report?.(error)
+    this.#broken.add(method)
   }
 }
+
+function total({ lanes }: Gauged, of: (lane: ObservedLane) => number): number {
+  let sum = 0
+  for (const lane of lanes) sum += of(lane)
+  return sum
+}
+
+const oldestAge = ({ lanes }: Gauged): number => Math.max(0, ...[...lanes].map((lane) => lane.oldestAgeMs()))
 
 function increment(cell: Cell): void {
   cell.value = (cell.value ?? 0) + 1
