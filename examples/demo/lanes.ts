@@ -1,5 +1,5 @@
 /** The queue of the demo: six lanes, twelve slots, and more work than slots. */
-import { defaultLanes, QueueManager, RetryPolicy } from '@a3s-lab/lane'
+import { defaultLanes, QueueManager, QueueMetrics, RetryPolicy } from '@a3s-lab/lane'
 import type { Queue } from './figures.js'
 
 /** Slots over all lanes together. The lanes may run more than that at once, so they compete. */
@@ -12,6 +12,8 @@ export function newQueue(): Queue {
   const lanes = defaultLanes()
   return new QueueManager({
     maxConcurrency: SLOTS,
+    // counts and times by lane: all figures of the report
+    metrics: QueueMetrics.local(),
     // commands that failed for good, kept until somebody looks at them
     deadLetters: 100,
     // settled commands that can still be looked up: few, because their results are kept with them

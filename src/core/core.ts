@@ -78,6 +78,8 @@ export class QueueCore {
   /** Nothing starts any more. */
   stopped = false
   isShuttingDown = false
+  /** Everything has settled after the shutdown. */
+  hasEnded = false
   /** What a pass does, and what is asked after it; set once by the manager. */
   onPass: () => void = nothing
   onQuiet: () => void = nothing
@@ -158,6 +160,8 @@ export class QueueCore {
 
   readonly #pass = (): void => {
     this.#passAsked = false
+    // What is measured is told the time of its start, not that of the submit that has asked for this.
+    if (this.observers !== undefined) this.timePassed()
     if (this.started && !this.stopped) this.onPass()
     this.#timeIsFresh = false
     this.observers?.turnEnded()

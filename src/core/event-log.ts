@@ -133,17 +133,21 @@ function tamedPart(part: unknown): unknown {
 }
 
 /** Checks the options of the log; undefined when there is none. */
-export function checkedLogger(logger: unknown, payloads: unknown): Pick<LogOptions, 'logger' | 'payloads'> | undefined {
+export function checkedLog(logger: unknown, payloads: unknown): Pick<LogOptions, 'logger' | 'payloads'> | undefined {
   if (payloads !== undefined) checkBoolean('logPayloads', payloads)
   if (logger === undefined) {
     if (payloads === true) throw configInvalid('logPayloads', 'left out when there is no logger', payloads)
     return undefined
   }
+  checkLogger('logger', logger)
+  return { logger, payloads: payloads === true }
+}
+
+export function checkLogger(option: string, logger: unknown): asserts logger is Logger {
   const methods = ['debug', 'info', 'warn', 'error'] as const
   const isLogger =
     typeof logger === 'object' &&
     logger !== null &&
     methods.every((name) => typeof (logger as Logger)[name] === 'function')
-  if (!isLogger) throw configInvalid('logger', 'an object with the methods debug, info, warn and error', logger)
-  return { logger: logger as Logger, payloads: payloads === true }
+  if (!isLogger) throw configInvalid(option, 'an object with the methods debug, info, warn and error', logger)
 }

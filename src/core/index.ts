@@ -26,7 +26,7 @@ export {
   RetryAfterError,
   UnrecoverableError,
 } from './errors.js'
-export { type Logger, logText } from './event-log.js'
+export { checkLogger, type Logger } from './event-log.js'
 export type { EventFilter, SubscribeOptions } from './event-stream.js'
 export { EventEmitter, EventStream } from './event-stream.js'
 export type { EventKey, EventPayloads, LaneEvent } from './events.js'

@@ -25,7 +25,6 @@ export class Lifecycle {
   readonly #admission: Admission
   readonly #waiters = new Set<Waiter>()
   #closing: Promise<void> | undefined
-  #isComplete = false
 
   constructor(core: QueueCore, outcomes: Outcomes, attempts: Attempts, admission: Admission) {
     this.#core = core
@@ -130,8 +129,8 @@ export class Lifecycle {
   }
 
   #complete(): void {
-    if (this.#isComplete) return
-    this.#isComplete = true
+    if (this.#core.hasEnded) return
+    this.#core.hasEnded = true
     this.#core.stopped = true
     for (const { policies } of this.#core.lanes.values()) policies?.dispose()
     if (this.#core.hasListeners) this.#core.emit('queue.shutdown.complete', null)

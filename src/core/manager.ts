@@ -14,7 +14,7 @@ import { DeadLetterQueue, DeadLetters } from './dead-letters.js'
 import { type CommandDefinition, type DefinedCommand, validate } from './definition.js'
 import type { Entry } from './entry.js'
 import { configInvalid } from './errors.js'
-import { checkedLogger, type Logger } from './event-log.js'
+import { checkedLog, type Logger } from './event-log.js'
 import {
   EVENT_CAPACITY,
   EventEmitter,
@@ -357,7 +357,7 @@ function newCore(options: QueueOptions): QueueCore {
   refuseUnknown('retention', retention, ['count'])
   const retained = retention.count ?? 100
   checkInteger('retention.count', retained, 0)
-  const log = checkedLogger(options.logger, options.logPayloads)
+  const log = checkedLog(options.logger, options.logPayloads)
   const report = (error: unknown): void => core.fault(error)
   const core: QueueCore = new QueueCore({
     clock: options.clock === undefined ? systemClock : steadyClock(options.clock, report),

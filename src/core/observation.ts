@@ -77,6 +77,8 @@ export interface ObservedQueue {
   readonly lanes: readonly ObservedLane[]
   readonly isStarted: boolean
   readonly isShuttingDown: boolean
+  /** Everything has settled after its shutdown: nothing more is told. */
+  readonly hasEnded: boolean
   /** Where the queue logs, if it does, and how it traces. */
   readonly logger: Logger | undefined
   readonly tracing: Tracing | undefined
@@ -135,6 +137,7 @@ export class Observers {
       return { lane, tell: observer.observerOf?.(observed), change: observer.onChangeOf?.(observed) }
     })
     this.#observers.push(observer)
+    if (this.#queue.hasEnded) this.#guard(() => observer.ended?.())
     for (const { lane, tell, change } of told) {
       if (tell !== undefined) lane.observer = bothTold(lane.observer, this.#guardedTell(tell, lane))
       if (change !== undefined) lane.onChange = bothCalled(lane.onChange, this.#guardedCall(change, lane))

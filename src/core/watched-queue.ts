@@ -14,6 +14,9 @@ export function watchedQueue(core: QueueCore): ObservedQueue {
     get isStarted() {
       return core.started
     },
+    get hasEnded() {
+      return core.hasEnded
+    },
     get isShuttingDown() {
       return core.isShuttingDown
     },

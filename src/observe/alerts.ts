@@ -95,9 +95,11 @@ export class AlertManager {
     }
   }
 
-  /** The alerts that are up now. */
-  active(): Alert[] {
-    return [...this.#raised.values()].flatMap((of) => [...of.values()].map(({ alert }) => alert))
+  /** The alerts that are up now: of all queues, or of one. */
+  active(queue?: ObservedQueue): Alert[] {
+    const raised =
+      queue === undefined ? [...this.#raised.values()] : [this.#raised.get(queue) ?? new Map<string, Raised>()]
+    return raised.flatMap((of) => [...of.values()].map(({ alert }) => alert))
   }
 
   /** Judges a depth; tells a change of level, and gives the alert that the value means by itself. */

@@ -4,9 +4,11 @@
  */
 import {
   checkInteger,
+  checkLogger,
   checkMs,
   checkObject,
   configInvalid,
+  formatDuration,
   type Logger,
   type Observation,
   type ObservedQueue,
@@ -65,6 +67,9 @@ export type MonitoredQueue = {
   readonly metrics: QueueMetrics | undefined
 }
 
+/** Intervals for which a fault is a reason. */
+const FAULT_INTERVALS = 2
+
 const OPTIONS = ['intervalMs', 'pendingWarningThreshold', 'activeWarningThreshold', 'logger'] as const
 
 export class QueueMonitor {
@@ -75,10 +80,8 @@ export class QueueMonitor {
   #observed!: ObservedQueue
   #isRunning = false
   #hasEnded = false
-  /** Faults since the last check, and the text of the newest. */
-  #faults = 0
-  #lastFault = ''
-  #faultsBefore = 0
+  /** The newest fault, and when it was. */
+  #fault: { readonly text: string; readonly at: number } | undefined
 
   /** `CONFIG_INVALID` for an interval that is not above 0, or thresholds below 0. */
   constructor(queue: MonitoredQueue, config: MonitorConfig = {}) {
@@ -91,6 +94,7 @@ export class QueueMonitor {
     checkInteger('QueueMonitor activeWarningThreshold', activeWarningThreshold, 0)
     this.#queue = queue
     this.#config = { intervalMs, pendingWarningThreshold, activeWarningThreshold }
+    if (logger !== undefined) checkLogger('QueueMonitor logger', logger)
     this.#ownLogger = logger
     queue.observe({ observe: (observed) => this.#observe(observed) })
     this.#timer = new BackgroundTimer(this.#observed.clock, () => this.#tick())
@@ -138,8 +142,7 @@ export class QueueMonitor {
     this.#observed = observed
     return {
       faulted: (text) => {
-        this.#faults++
-        this.#lastFault = text
+        this.#fault = { text, at: observed.clock.now() }
       },
       ended: () => {
         this.#hasEnded = true
@@ -153,10 +156,8 @@ export class QueueMonitor {
     if (this.#isRunning) this.#timer.set(this.#config.intervalMs)
   }
 
-  /** One look: gauges for back ends that are written to, the log, the span, and a new count of faults. */
+  /** One look: gauges for back ends that are written to, the span, and the log. */
   #check(): void {
-    this.#faultsBefore = this.#faults
-    this.#faults = 0
     const { tracing, logger } = this.#observed
     this.#queue.metrics?.refresh()
     const { status, reasons } = this.health()
@@ -212,12 +213,13 @@ export class QueueMonitor {
       if (zombies < max || pending === 0) continue
       add('unhealthy', 'stuck', `Lane ${id} starts nothing: handlers that do not stop hold all its ${max} slots`, id)
     }
-    for (const { level, message, laneId } of this.#queue.alerts?.active() ?? []) {
+    for (const { level, message, laneId } of this.#queue.alerts?.active(this.#observed) ?? []) {
       add(level === 'critical' ? 'unhealthy' : 'degraded', 'alert', message, laneId)
     }
-    const faults = this.#faults + this.#faultsBefore
-    if (faults > 0)
-      add('degraded', 'fault', `${faults} faults since the check before the last; the newest: ${this.#lastFault}`)
+    const faultAgeMs = this.#observed.clock.now() - (this.#fault?.at ?? Number.NEGATIVE_INFINITY)
+    if (this.#fault !== undefined && faultAgeMs < FAULT_INTERVALS * this.#config.intervalMs) {
+      add('degraded', 'fault', `A fault, ${formatDuration(Math.round(faultAgeMs))} ago: ${this.#fault.text}`)
+    }
     return reasons
   }
 }

@@ -94,7 +94,8 @@ describe('on a small folder', () => {
       // in so short a time every generation may have been skipped or stopped
       expect(id === 'prompt' ? lane.cancelled : lane.done, `done in ${id}`).toBeGreaterThan(0)
       expect(lane.started, `attempts in ${id}`).toBeGreaterThanOrEqual(lane.done + lane.retried)
-      expect(lane.runMs?.count, `attempts measured in ${id}`).toBe(lane.started)
+      expect(lane.waitMs?.count, `attempts whose wait was measured in ${id}`).toBe(lane.started)
+      expect(lane.runMs?.count ?? 0, `results that were timed in ${id}`).toBe(lane.done)
     }
     expect(summary.lanes['session']?.done).toBe(summary.read.notes)
   })

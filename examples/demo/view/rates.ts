@@ -18,7 +18,8 @@ export class Rates {
 
   /** To be called once per moment. */
   sample(): void {
-    for (const [id, { done }] of this.#figures.lanes) {
+    for (const id of this.#figures.lanes) {
+      const { done } = this.#figures.lane(id)
       const moments = this.#moments.get(id) ?? []
       moments.push(done - (this.#last.get(id) ?? 0))
       if (moments.length > KEPT) moments.shift()
