@@ -42,6 +42,11 @@ export const goals = [
   { workload: 'L3', figure: 'cost', label: 'ns per command for one subscriber', atMost: 1000 },
   { workload: 'P1', figure: 'p99', label: 'ms to a start by preemption, p99', atMost: 1 },
   { workload: 'P2', figure: 'ratio', label: 'rate with fair turns of 10,000 keys vs none', atLeast: 0.7 },
+  { workload: 'M1', figure: 'cost', label: 'ns per command for metrics', atMost: 250 },
+  { workload: 'M2', figure: 'ratio', label: 'rate with metrics vs none', atLeast: 0.95 },
+  { workload: 'M3', figure: 'p50', label: 'ms for a scrape of 100 lanes', atMost: 5 },
+  { workload: 'T1', figure: 'ratio', label: 'rate on two threads vs one', atLeast: 1.7 },
+  { workload: 'T2', figure: 'handover', label: 'time to a thread and back vs piscina.run in a lane', atMost: 1.2 },
 ]
 
 /**
