@@ -17,9 +17,12 @@ export const root = fileURLToPath(new URL('..', import.meta.url)).replace(/[\\/]
  * @property {string} source     the file it is built from, relative to the root
  */
 
-/** @typedef {{ name: string, version: string, exports: Record<string, string | { types: string, default: string }> }} Manifest */
+/** @typedef {{ name: string, version: string, exports: Record<string, string | { types: string, default: string }>, peers: string[] }} Manifest */
 
-export const manifest = /** @type {Manifest} */ (JSON.parse(readFileSync(`${root}/package.json`, 'utf8')))
+const { peerDependencies = {}, ...rest } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'))
+
+/** package.json, with the names of the optional peers. */
+export const manifest = /** @type {Manifest} */ ({ ...rest, peers: Object.keys(peerDependencies) })
 
 /** @returns {EntryPoint[]} */
 export function entryPoints() {
