@@ -2,7 +2,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AlertManager, QueueManager, QueueMetrics, QueueMonitor, RetryPolicy } from '@a3s-lab/lane'
+import { AlertManager, QueueManager, QueueMetrics, QueueMonitor } from '@a3s-lab/lane'
 import { createRegistry } from '@a3s-lab/lane/prometheus'
 
 const alerts = new AlertManager({
@@ -11,15 +11,8 @@ const alerts = new AlertManager({
 })
 alerts.addCallback(({ level, laneId, message }) => console.log(`alert in ${laneId}, ${level}: ${message}`))
 
-const queue = new QueueManager({
-  lanes: {
-    api: { priority: 0, maxConcurrency: 5, retry: RetryPolicy.fixed(1, 5) },
-    batch: { priority: 1, maxConcurrency: 2 },
-  },
-  deadLetters: 100,
-  metrics: QueueMetrics.local(),
-  alerts,
-})
+const lanes = { api: { priority: 0, maxConcurrency: 5 }, batch: { priority: 1, maxConcurrency: 2 } }
+const queue = new QueueManager({ lanes, deadLetters: 100, metrics: QueueMetrics.local(), alerts })
 const monitor = new QueueMonitor(queue, { intervalMs: 1000, pendingWarningThreshold: 30 })
 monitor.start()
 
@@ -32,27 +25,21 @@ const burst = Array.from({ length: 45 }, (_, index) =>
   queue.submit('api', { type: 'request', payload: 5 + (index % 10) }),
 )
 const { status, reasons } = monitor.health()
-console.log(`health: ${status}`)
-for (const { code, message } of reasons) console.log(`  ${code}: ${message}`)
+console.log(`health: ${status}, because of ${reasons.map(({ code }) => code).join(' and ')}`)
 await Promise.all(burst)
 
-// A service that is down: retried, then dead letters, and a share of failures that somebody should know of.
+// A service that is down: dead letters, and a share of failures that somebody should know of.
 await Promise.allSettled(Array.from({ length: 8 }, () => queue.submit('batch', { type: 'broken' })))
 
-const { counters, gauges, histograms } = (await queue.metrics?.snapshot()) ?? {
-  counters: {},
-  gauges: {},
-  histograms: {},
-}
+const snapshot = await queue.metrics?.snapshot()
+const ms = (value = Number.NaN): string => `${value.toFixed(1)} ms`
 for (const id of ['api', 'batch']) {
-  const wait = histograms[`lane.command.wait_time_ms.${id}`]?.percentiles
-  const run = histograms[`lane.command.latency_ms.${id}`]?.percentiles
+  const count = (name: string): number => snapshot?.counters[`lane.commands.${name}.${id}`] ?? 0
+  const wait = snapshot?.histograms[`lane.command.wait_time_ms.${id}`]?.percentiles
   console.log(
-    `${id}: submitted ${counters[`lane.commands.submitted.${id}`]}, completed ${counters[`lane.commands.completed.${id}`] ?? 0},`,
-    `dead letters ${counters[`lane.commands.dead_lettered.${id}`] ?? 0}, waiting ${gauges[`lane.queue.depth.${id}`]}`,
+    `${id}: submitted ${count('submitted')}, completed ${count('completed')}, dead letters ${count('dead_lettered')}`,
   )
-  if (wait !== undefined) console.log(`  waited p50 ${wait.p50.toFixed(1)} ms, p99 ${wait.p99.toFixed(1)} ms`)
-  if (run !== undefined) console.log(`  ran    p50 ${run.p50.toFixed(1)} ms, p99 ${run.p99.toFixed(1)} ms`)
+  console.log(`  waited p50 ${ms(wait?.p50)}, p99 ${ms(wait?.p99)}`)
 }
 
 // The same figures for Prometheus: read when it asks, nothing is sent.

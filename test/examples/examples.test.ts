@@ -69,6 +69,23 @@ const lines: Readonly<Record<string, readonly string[]>> = {
     '           5           1 ms     270 ms       6.3 s         69.4        58 % ',
     'prompt needs 4 slots',
   ],
+  observability: [
+    'alert in api, warning: Queue depth warning: 20 (threshold: 20)',
+    'alert in api, critical: Queue depth critical: 40 (threshold: 40)',
+    'health: unhealthy, because of pending and alert',
+    'alert in api, info: Queue depth resolved: 17 (threshold: 20)',
+    'alert in batch, critical: Failure ratio critical: 100.00% (threshold: 60.00%)',
+    'api: submitted 45, completed 45, dead letters 0',
+    'batch: submitted 8, completed 0, dead letters 8',
+    'a3s_lane_commands_submitted_total{lane="api"} 45',
+    'health: unhealthy, not watched any more',
+  ],
+  logging: [
+    'warn queue.command.retry {"lane_id":"mail","attempt":1}',
+    'error queue.command.failed {"lane_id":"mail","error":"not an address"}',
+    'warn queue.command.rejected {"lane_id":"post","code":"LANE_NOT_FOUND","error":"Lane not found: post"}',
+    'info queue.lane.paused {"lane_id":"mail"}',
+  ],
   testing: [
     'an hour later: queue.command.submitted queue.command.started queue.command.retry queue.command.started queue.command.completed',
     'timed out after 30 virtual seconds',
