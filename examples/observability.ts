@@ -49,8 +49,8 @@ const server = createServer((_request, response) => {
 })
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
 const { port } = server.address() as AddressInfo
-const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
-console.log(text.split('\n').find((line) => line.startsWith('a3s_lane_commands_submitted_total{')))
+const scrape = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+console.log(scrape.split('\n').find((line) => line.startsWith('a3s_lane_commands_submitted_total{')))
 server.close()
 
 await queue.close()

@@ -26,7 +26,10 @@ async function offAndOn(size, handler, settings) {
   const measured = []
   for (const options of sides) {
     const queue = await startedQueue(options, handler)
-    measured.push({ burst: burstOf(size, (value) => queue.submit('bench', { type: 'bench', payload: value })), rates: [] })
+    measured.push({
+      burst: burstOf(size, (value) => queue.submit('bench', { type: 'bench', payload: value })),
+      rates: [],
+    })
   }
   const each = { size, warmUpMs: settings.warmUpMs / TURNS, measureMs: settings.measureMs / TURNS }
   for (let turn = 0; turn < TURNS; turn++) {
@@ -40,7 +43,8 @@ async function offAndOn(size, handler, settings) {
 function median(values) {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length / 2
-  return (/** @type {number} */ (sorted[Math.ceil(middle) - 1]) + /** @type {number} */ (sorted[Math.floor(middle)])) / 2
+  const [low = 0, high = 0] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]]
+  return (low + high) / 2
 }
 
 const echo = async (/** @type {number} */ value) => value

@@ -207,7 +207,10 @@ export class Admission {
     if (core.tracing !== undefined) entry.more.trace = core.tracing.submitted(tracedCommand(run), checked.traceContext)
     else if (checked.traceContext !== undefined) entry.more.trace = checked.traceContext
     if (core.hasListeners) this.#announce(run)
-    lane.observer?.('submitted', 0, 0)
+    if (lane.observer !== undefined) {
+      core.hasSubmits = true
+      lane.observer('submitted', 0, 0)
+    }
     if (isPending) core.joins(entry)
     else this.#announceDelay(run, (dueAt ?? now) - now, follows)
     if (claim !== undefined) this.#deduplication.take(claim, run)
@@ -224,7 +227,10 @@ export class Admission {
     lane.backlog.push(run, body, DEFAULT_PRIORITY, lane.limits.attempt, core.turnTime(), seq)
     core.unsettled++
     if (core.hasListeners) this.#announce(run)
-    if (lane.observer !== undefined) lane.observer('submitted', 0, 0)
+    if (lane.observer !== undefined) {
+      core.hasSubmits = true
+      lane.observer('submitted', 0, 0)
+    }
     core.backlogGrew(lane)
     return run
   }

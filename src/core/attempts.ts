@@ -18,7 +18,7 @@ import type { Lending, Loan } from './lending.js'
 import { type Outcome, outcomeOf } from './outcome.js'
 import type { BodyStopper, Outcomes } from './outcomes.js'
 import { Slot, type SlotOwner } from './slot.js'
-import { type Tracing, tracedCommand } from './tracing.js'
+import type { Tracing } from './tracing.js'
 import { transition } from './transitions.js'
 
 // eslint-disable-next-line @typescript-eslint/unbound-method -- taken once, called on genuine promises only
@@ -66,9 +66,8 @@ export class Attempts implements SlotOwner, BodyStopper {
     if (lane.hasPolicies && !this.#tellPolicies(slot, entry, loan)) return
     if (entry.policy.timeoutMs !== undefined) this.#limit(slot, entry.policy.timeoutMs, traits?.usedMs)
     if (core.tracing !== undefined) startSpan(core.tracing, entry)
-    if (core.hasListeners && !this.#announce(slot, entry, isResumed)) return
-    if (lane.observer !== undefined) {
-      lane.observer('started', Math.max(0, entry.startedAt - entry.readySince), 0)
+    if (core.hasListeners || lane.observer !== undefined) {
+      this.#announce(entry, isResumed)
       if (!this.#isToRun(slot, entry)) return
     }
     if (traits?.urgent !== undefined) {
@@ -196,15 +195,16 @@ export class Attempts implements SlotOwner, BodyStopper {
     return handler === undefined ? command.execute(context) : handler(payloadOf(body), context)
   }
 
-  /** Tells that the attempt begins. A listener may cancel it there and then: false when the body is not to run. */
-  #announce(slot: Slot, entry: Entry, isResumed: boolean): boolean {
-    const { run } = entry
-    const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
-    this.#core.emit('queue.command.started', payload)
-    if (isResumed && run.state === 'active') {
-      this.#core.emit('queue.command.resumed', { lane_id: run.laneId, command_id: run.id })
+  /** Tells that the attempt begins. A listener may cancel it there and then. */
+  #announce({ run, lane, startedAt, readySince }: Entry, isResumed: boolean): void {
+    if (this.#core.hasListeners) {
+      const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
+      this.#core.emit('queue.command.started', payload)
+      if (isResumed && run.state === 'active') {
+        this.#core.emit('queue.command.resumed', { lane_id: run.laneId, command_id: run.id })
+      }
     }
-    return this.#isToRun(slot, entry)
+    if (lane.observer !== undefined) lane.observer('started', Math.max(0, (startedAt as number) - readySince), 0)
   }
 
   /** Whether a listener has let the command be; one that was cancelled has no body. */
@@ -333,7 +333,8 @@ export class Attempts implements SlotOwner, BodyStopper {
 
 function startSpan(tracing: Tracing, entry: Entry): void {
   const { run, attempt, more } = entry
-  more.span = tracing.started({ ...tracedCommand(run), attempt, retries: more.retries, context: more.trace })
+  const { id: commandId, laneId, commandType } = run
+  more.span = tracing.started({ commandId, laneId, commandType, attempt, retries: more.retries, context: more.trace })
 }
 
 function isThenable(value: unknown): boolean {

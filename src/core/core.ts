@@ -72,6 +72,8 @@ export class QueueCore {
   readonly byId = new Map<string, Entry>()
   readonly #rateGroups = new Map<string, RateLimitGroup>()
   readonly settled: Retention
+  /** Something was submitted in this turn to a lane that is measured. */
+  hasSubmits = false
   /** Accepted commands without an outcome. */
   unsettled = 0
   started = false
@@ -96,6 +98,7 @@ export class QueueCore {
   /** Undefined first: kept as a pointer, so that what is made in one turn shares one boxed number. */
   #now: number | undefined
   #timeIsFresh = false
+  #timeHasPassed = false
 
   constructor(parts: CoreParts) {
     this.clock = parts.clock
@@ -142,7 +145,11 @@ export class QueueCore {
     if (!this.#timeIsFresh) {
       this.#now = this.clock.now()
       this.#timeIsFresh = true
+      this.#timeHasPassed = false
       this.askForPass()
+    } else if (this.#timeHasPassed) {
+      this.#timeHasPassed = false
+      this.#now = this.clock.now()
     }
     return this.#now as number
   }
@@ -160,17 +167,20 @@ export class QueueCore {
 
   readonly #pass = (): void => {
     this.#passAsked = false
-    // What is measured is told the time of its start, not that of the submit that has asked for this.
-    if (this.observers !== undefined) this.timePassed()
+    // What a submitter did until the end of its turn is waiting, where that is measured.
+    if (this.hasSubmits) {
+      this.hasSubmits = false
+      this.#timeHasPassed = true
+    }
     if (this.started && !this.stopped) this.onPass()
     this.#timeIsFresh = false
     this.observers?.turnEnded()
     if (this.scheduler.held === 0 && this.unsettled === 0) this.onQuiet()
   }
 
-  /** Time has passed within this turn: a body ran. Whoever asks for the time next is told the new one. */
+  /** Time may have passed within this turn: a body ran. Who asks for the time next is told the new one. */
   timePassed(): void {
-    if (this.#timeIsFresh) this.#now = this.clock.now()
+    this.#timeHasPassed = true
   }
 
   /** Whether anybody hears of events: nothing is built for one otherwise. */

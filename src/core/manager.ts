@@ -6,52 +6,30 @@ import type { AlertManager, QueueMetrics } from '../observe/index.js'
 import { Admission } from './admission.js'
 import { Attempts } from './attempts.js'
 import { Children } from './children.js'
-import { type Clock, systemClock } from './clock.js'
 import type { AnyCommand, Command, FunctionCommand } from './command.js'
 import type { CommandContext } from './context.js'
-import { QueueCore } from './core.js'
-import { DeadLetterQueue, DeadLetters } from './dead-letters.js'
+import type { QueueCore } from './core.js'
+import { DeadLetters } from './dead-letters.js'
 import { type CommandDefinition, type DefinedCommand, validate } from './definition.js'
 import type { Entry } from './entry.js'
 import { configInvalid } from './errors.js'
-import { checkedLog, type Logger } from './event-log.js'
-import {
-  EVENT_CAPACITY,
-  EventEmitter,
-  type EventFilter,
-  type EventStream,
-  type SubscribeOptions,
-} from './event-stream.js'
+import type { EventFilter, EventStream, SubscribeOptions } from './event-stream.js'
 import { type Explanation, explain } from './explain.js'
 import { Interruption } from './interruption.js'
-import { LaneState } from './lane.js'
 import { LaneHandle } from './lane-handle.js'
-import { lanePriority } from './lane-limits.js'
-import type { LaneDefinition } from './lane-options.js'
-import { LanePolicies } from './lane-policies.js'
 import { Lending } from './lending.js'
 import { Lifecycle } from './lifecycle.js'
 import { checkObservation, type Observation, Observers } from './observation.js'
-import { checkInteger, checkLimit, checkObject, checkText, refuseUnknown } from './options.js'
+import { checkInteger, checkText } from './options.js'
 import { type Outcome, outcomeOf } from './outcome.js'
 import { Outcomes } from './outcomes.js'
 import { runPass } from './pass.js'
 import { PROGRESS_CAPACITY, ProgressReader } from './progress.js'
-import { type Random, systemRandom } from './random.js'
-import {
-  type CommandRecord,
-  findRecord,
-  findRun,
-  type ListOptions,
-  type ListPage,
-  listRecords,
-  payloadOfCommand,
-} from './records.js'
+import { newCore, type QueueOptions } from './queue-options.js'
+import { type CommandRecord, findRecord, findRun, type ListOptions, type ListPage, listRecords } from './records.js'
 import { type CommandRun, type ResultOf, type Run, type RunMethods, untilAborted } from './run.js'
 import { type QueueStats, queueStats } from './stats.js'
-import { steadyClock, steadyRandom } from './steady.js'
 import type { SubmitOptions } from './submit-options.js'
-import { checkedTracing, type Tracing } from './tracing.js'
 import { isFinal } from './transitions.js'
 import { watchedQueue } from './watched-queue.js'
 
@@ -63,50 +41,6 @@ export type Handler<P = unknown, R = unknown> = (payload: P, context: CommandCon
 
 /** Lane ids that are known, with any other still allowed: completion without a cage. */
 export type LaneName<L extends string> = L | (string & {})
-
-/** Options of a queue. */
-export type QueueOptions<L extends string = string> = {
-  /** The lanes by id; at least one. `defaultLanes()` gives the six built-in ones. */
-  readonly lanes: Readonly<Record<L, LaneDefinition>>
-  /** Slots over all lanes together. Default Infinity, at least 1. */
-  readonly maxConcurrency?: number | undefined
-  /** Dead letters to keep: true for 1,000, a number, or a `DeadLetterQueue` of yours. Default 0: none are kept. */
-  readonly deadLetters?: boolean | number | DeadLetterQueue | undefined
-  /** How far a reader of events may lag behind (default 256), or an emitter of yours. */
-  readonly events?: { readonly capacity?: number | undefined } | EventEmitter | undefined
-  /** Settled commands that `get` and `list` still find, and whose id still gives the same run. Default 100; 0 for none. */
-  readonly retention?: { readonly count?: number | undefined } | undefined
-  /** Called with faults outside any command's outcome, as `queue.fault` tells them. Default: nothing. */
-  readonly onFault?: ((error: unknown) => void) | undefined
-  /** What the queue counts and times, by itself: `QueueMetrics.local()`, or with a back end of yours. Default none. */
-  readonly metrics?: QueueMetrics | undefined
-  /** Told when a lane's depth, latency or failures go beyond a threshold, and when they are back. Default none. */
-  readonly alerts?: AlertManager | undefined
-  /** Spans for submits and attempts: `new OtelTracing()` of `@a3s-lab/lane/otel`. Default none. */
-  readonly tracing?: Tracing | undefined
-  /** Where every event is logged, in pino's shape. Default nowhere. */
-  readonly logger?: Logger | undefined
-  /** Whether the log holds payloads and progress values. Default false. */
-  readonly logPayloads?: boolean | undefined
-  readonly clock?: Clock | undefined
-  readonly random?: Random | undefined
-}
-
-const QUEUE_OPTIONS = [
-  'lanes',
-  'maxConcurrency',
-  'deadLetters',
-  'events',
-  'retention',
-  'onFault',
-  'metrics',
-  'alerts',
-  'tracing',
-  'logger',
-  'logPayloads',
-  'clock',
-  'random',
-] as const
 
 /** A queue of lanes. Make it, register handlers, `start` it, submit. */
 export class QueueManager<L extends string = string> {
@@ -122,10 +56,6 @@ export class QueueManager<L extends string = string> {
 
   /** `CONFIG_INVALID` names the option that is wrong. */
   constructor(options: QueueOptions<L>) {
-    checkObject('QueueManager options', options)
-    refuseUnknown('QueueManager', options, QUEUE_OPTIONS)
-    if (options.metrics !== undefined) checkObservation('metrics', options.metrics)
-    if (options.alerts !== undefined) checkObservation('alerts', options.alerts)
     const core = newCore(options)
     this.#core = core
     if (options.metrics !== undefined) this.observe(options.metrics)
@@ -346,62 +276,6 @@ type CommandResult<C> =
     : C extends FunctionCommand<infer R> | Command<infer R>
       ? ResultOf<R>
       : unknown
-
-function newCore(options: QueueOptions): QueueCore {
-  const { maxConcurrency = Number.POSITIVE_INFINITY, onFault, events = {}, retention = {} } = options
-  checkLimit('maxConcurrency', maxConcurrency, 1)
-  if (onFault !== undefined && typeof onFault !== 'function') throw configInvalid('onFault', 'a function', onFault)
-  checkObject('events', events)
-  if (!(events instanceof EventEmitter)) refuseUnknown('events', events, ['capacity'])
-  checkObject('retention', retention)
-  refuseUnknown('retention', retention, ['count'])
-  const retained = retention.count ?? 100
-  checkInteger('retention.count', retained, 0)
-  const log = checkedLog(options.logger, options.logPayloads)
-  const report = (error: unknown): void => core.fault(error)
-  const core: QueueCore = new QueueCore({
-    clock: options.clock === undefined ? systemClock : steadyClock(options.clock, report),
-    random: options.random === undefined ? systemRandom : steadyRandom(options.random, report),
-    events: events instanceof EventEmitter ? events : new EventEmitter(events.capacity ?? EVENT_CAPACITY),
-    maxConcurrency,
-    deadLetters: deadLetterQueue(options.deadLetters),
-    retained,
-    onFault,
-    log: log === undefined ? undefined : { ...log, payloadOf: (id) => payloadOfCommand(core, id) },
-    tracing: checkedTracing(options.tracing),
-  })
-  checkObject('lanes', options.lanes)
-  const lanes = Object.entries(options.lanes).map(([id, lane]) => newLane(id, lane))
-  if (lanes.length === 0) throw configInvalid('lanes', 'an object with at least one lane', options.lanes)
-  for (const lane of lanes) core.lanes.set(lane.id, lane)
-  core.scheduler.add(lanes)
-  makePolicies(core, lanes)
-  return core
-}
-
-/** Policies of the lanes that need some. A limit that does not fit its group leaves no lane in any group. */
-function makePolicies(core: QueueCore, lanes: readonly LaneState[]): void {
-  try {
-    for (const lane of lanes) if (LanePolicies.areNeeded(lane.limits)) core.policiesOf(lane)
-  } catch (error) {
-    for (const { policies } of lanes) policies?.dispose()
-    throw error
-  }
-}
-
-function newLane(id: string, definition: LaneDefinition): LaneState {
-  checkText('lane id', id)
-  checkObject(`lane '${id}'`, definition)
-  return new LaneState(id, definition, lanePriority(`lane '${id}'.priority`, definition.priority))
-}
-
-function deadLetterQueue(option: QueueOptions['deadLetters']): DeadLetterQueue | undefined {
-  if (option === undefined || option === false || option === 0) return undefined
-  if (option instanceof DeadLetterQueue) return option
-  if (option === true) return new DeadLetterQueue(1000)
-  checkInteger('deadLetters', option, 0)
-  return new DeadLetterQueue(option)
-}
 
 /** A handler whose results are checked; outcomes pass. */
 function checkedResults(type: string, handler: Handler, schema: NonNullable<CommandDefinition['result']>): Handler {

@@ -123,6 +123,8 @@ export class Observers {
   /** In the order of the queue's. */
   readonly #lanes: readonly LaneState[]
   readonly #observers: QueueObserver[] = []
+  /** Those that ask for the end of each turn: it comes often. */
+  readonly #turnEnders: QueueObserver[] = []
 
   constructor(queue: ObservedQueue, lanes: readonly LaneState[]) {
     this.#queue = queue
@@ -137,6 +139,7 @@ export class Observers {
       return { lane, tell: observer.observerOf?.(observed), change: observer.onChangeOf?.(observed) }
     })
     this.#observers.push(observer)
+    if (observer.turnEnded !== undefined) this.#turnEnders.push(observer)
     if (this.#queue.hasEnded) this.#guard(() => observer.ended?.())
     for (const { lane, tell, change } of told) {
       if (tell !== undefined) lane.observer = bothTold(lane.observer, this.#guardedTell(tell, lane))
@@ -160,7 +163,7 @@ export class Observers {
   }
 
   turnEnded(): void {
-    for (const observer of this.#observers) this.#guard(() => observer.turnEnded?.())
+    for (const observer of this.#turnEnders) this.#guard(() => observer.turnEnded?.())
   }
 
   ended(): void {

@@ -76,32 +76,36 @@ function steadySpan(
 ): AttemptSpan {
   return {
     run: (body) => {
-      // The body's own error is the attempt's; only what is thrown around it is the tracing's fault.
-      let outcome: { readonly value: ReturnType<typeof body> } | { readonly error: unknown } | undefined
+      // The body runs once, and what becomes of it is the attempt's, whatever the span makes of it.
+      let outcome: BodyOutcome<ReturnType<typeof body>> | undefined
       const once = (): ReturnType<typeof body> => {
-        try {
-          const value = body()
-          outcome = { value }
-          return value
-        } catch (error) {
-          outcome = { error }
-          throw error
-        }
+        outcome ??= outcomeOf(body)
+        return resultOf(outcome)
       }
       try {
-        return span.run(once)
+        span.run(once)
       } catch (error) {
-        if (outcome === undefined) {
-          report(error)
-          return body()
-        }
-        if ('error' in outcome) throw outcome.error
-        report(error)
-        return outcome.value
+        if (outcome === undefined || !('error' in outcome)) report(error)
       }
+      return once()
     },
     end: (how, error, delayMs) => guarded(() => span.end(how, error, delayMs)),
   }
+}
+
+type BodyOutcome<T> = { readonly value: T } | { readonly error: unknown }
+
+function outcomeOf<T>(body: () => T): BodyOutcome<T> {
+  try {
+    return { value: body() }
+  } catch (error) {
+    return { error }
+  }
+}
+
+function resultOf<T>(outcome: BodyOutcome<T>): T {
+  if ('error' in outcome) throw outcome.error
+  return outcome.value
 }
 
 /** Checks the option `tracing`. */

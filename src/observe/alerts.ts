@@ -191,7 +191,8 @@ export class AlertManager {
     else this.#raised.set(queue, of)
     this.#untold.push(raised)
     this.#tellAll()
-    return level
+    // Whoever was told may have done what changes it again.
+    return this.#raised.get(queue)?.get(key)?.alert.level ?? 'info'
   }
 
   #tellAll(): void {

@@ -168,7 +168,7 @@ export class QueueMetrics {
         return () => this.#touch(gauged)
       },
       refused: () => this.#write('incrementCounter', () => this.#backend.incrementCounter(NAMES.COMMANDS_REJECTED, 1)),
-      turnEnded: () => this.#flush(),
+      ...(local === undefined ? { turnEnded: () => this.#flush() } : {}),
       ended: () => this.#end(queue),
     }
   }

@@ -9,6 +9,7 @@ import {
   checkObject,
   configInvalid,
   formatDuration,
+  instantText,
   type Logger,
   type Observation,
   type ObservedQueue,
@@ -135,7 +136,7 @@ export class QueueMonitor {
       : reasons.length > 0
         ? 'degraded'
         : 'healthy'
-    return { status, reasons, checkedAt: new Date(this.#observed.clock.wallNow()).toISOString() }
+    return { status, reasons, checkedAt: instantText(this.#observed.clock.wallNow()) }
   }
 
   #observe(observed: ObservedQueue): QueueObserver {

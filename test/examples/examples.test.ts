@@ -86,6 +86,16 @@ const lines: Readonly<Record<string, readonly string[]>> = {
     'warn queue.command.rejected {"lane_id":"post","code":"LANE_NOT_FOUND","error":"Lane not found: post"}',
     'info queue.lane.paused {"lane_id":"mail"}',
   ],
+  tracing: [
+    'page 7 was printed; traces: 1',
+    'a3s.lane.submit (here)',
+    '  a3s.lane.submit (there)',
+    '    a3s.lane.execute (there)',
+    '      a3s.lane.retry (there)',
+    '    a3s.lane.execute (there)',
+    '      print (there)',
+    '  a3s.lane.execute (here)',
+  ],
   testing: [
     'an hour later: queue.command.submitted queue.command.started queue.command.retry queue.command.started queue.command.completed',
     'timed out after 30 virtual seconds',

@@ -1,0 +1,1 @@
+export { createRegistry, type PrometheusOptions } from './create-registry.js'

@@ -1,0 +1,4 @@
+'use strict'
+
+/** @param {unknown} payload */
+module.exports = (payload) => `common ${payload}`

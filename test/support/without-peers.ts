@@ -1,0 +1,17 @@
+/** What is said where the optional peers are not installed: run from a folder that has no node_modules above it. */
+import { QueueManager } from '@a3s-lab/lane'
+import { OtelMetricsBackend, OtelTracing } from '@a3s-lab/lane/otel'
+import { createRegistry } from '@a3s-lab/lane/prometheus'
+
+function said(call: () => unknown): string {
+  try {
+    return `worked: ${String(call())}`
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string }
+    return `${code ?? 'no code'}: ${message}`
+  }
+}
+
+const queue = new QueueManager({ lanes: { work: { priority: 0 } } })
+const lines = [() => new OtelTracing(), () => new OtelMetricsBackend(), () => createRegistry(queue)].map(said)
+process.stdout.write(JSON.stringify(lines))
