@@ -16,7 +16,7 @@ const queue = new QueueManager({ lanes, deadLetters: 100, metrics: QueueMetrics.
 const monitor = new QueueMonitor(queue, { intervalMs: 1000, pendingWarningThreshold: 30 })
 monitor.start()
 
-queue.handle('request', (ms: number) => sleep(ms, 'answered'))
+queue.handle('request', (takesMs: number) => sleep(takesMs, 'answered'))
 queue.handle('broken', () => Promise.reject(new Error('the service is down')))
 await queue.start()
 

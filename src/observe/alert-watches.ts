@@ -133,7 +133,7 @@ function watchAge({ clock, lane, judge }: WatchHost, thresholds: Thresholds): Wa
     isUp = level !== 'info'
     if (lane.pending === 0) return timer.clear()
     const { warning, critical } = thresholds
-    const next = level === 'info' ? warning - value : level === 'warning' ? critical - value : Number.POSITIVE_INFINITY
+    const next = { info: warning, warning: critical, critical: Number.POSITIVE_INFINITY }[level] - value
     // While it is up, its end is looked for now and then: the oldest command may have started.
     const recheck = Math.max(1, warning / 10)
     timer.set(isUp ? Math.min(Math.max(next, 1), recheck) : Math.max(next, 1))

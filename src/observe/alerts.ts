@@ -135,14 +135,14 @@ export class AlertManager {
     return {
       observerOf: (lane) => {
         const told = watches.get(lane)?.filter((watch) => watch.told !== undefined) ?? []
-        if (told.length === 0) return undefined
+        if (told.length === 0) return
         return (fact, value, limit) => {
           for (const watch of told) watch.told?.(fact, value, limit)
         }
       },
       onChangeOf: (lane) => {
         const changed = watches.get(lane)?.filter((watch) => watch.changed !== undefined) ?? []
-        if (changed.length === 0) return undefined
+        if (changed.length === 0) return
         return () => {
           for (const watch of changed) watch.changed?.()
         }

@@ -163,7 +163,7 @@ export class QueueMetrics {
         return local === undefined ? this.#elsewhere(gauged) : this.#inMemory(local, gauged)
       },
       onChangeOf: (lane) => {
-        if (local !== undefined) return undefined
+        if (local !== undefined) return
         const gauged = this.#gauge(lane)
         return () => this.#touch(gauged)
       },

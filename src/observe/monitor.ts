@@ -131,11 +131,9 @@ export class QueueMonitor {
   /** The verdict, now, with every reason; the worst one decides. For probes: cheap, and never throws. */
   health(): Health {
     const reasons = this.#reasons(this.stats())
-    const status = reasons.some((reason) => reason.status === 'unhealthy')
-      ? 'unhealthy'
-      : reasons.length > 0
-        ? 'degraded'
-        : 'healthy'
+    const isUnhealthy = reasons.some((reason) => reason.status === 'unhealthy')
+    const ifReason: HealthStatus = isUnhealthy ? 'unhealthy' : 'degraded'
+    const status = reasons.length === 0 ? 'healthy' : ifReason
     return { status, reasons, checkedAt: instantText(this.#observed.clock.wallNow()) }
   }
 

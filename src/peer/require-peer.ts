@@ -13,6 +13,7 @@ export function requirePeer<T>(name: string, subpath: string): T {
     return require(name) as T
   } catch (error) {
     if (!isMissing(error, name)) throw error
+    // biome-ignore lint/style/useErrorCause: it is among the options of a LaneError
     throw new LaneError('CONFIG_INVALID', `${subpath} needs the package ${name}: npm install ${name}`, {
       cause: error,
       fields: { package: name },

@@ -1,7 +1,14 @@
 /** Scrapes of a queue's registry, over HTTP, read as Prometheus reads them. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { LocalMetrics, type MetricsBackend, QueueMetrics, RateLimitConfig, RetryPolicy } from '@a3s-lab/lane'
+import {
+  LocalMetrics,
+  type MetricsBackend,
+  QueueManager,
+  QueueMetrics,
+  RateLimitConfig,
+  RetryPolicy,
+} from '@a3s-lab/lane'
 import { createRegistry } from '@a3s-lab/lane/prometheus'
 import { Gauge, type OpenMetricsContentType, Registry } from 'prom-client'
 import { expect, test } from 'vitest'
@@ -284,4 +291,17 @@ test.each([
 ])('createRegistry refuses %o', async (options, text) => {
   await using t = await setup({ work: {} })
   expect(() => createRegistry(t.queue, options as object)).toThrow(text)
+})
+
+test('writes every line as a registry of prom-client itself would', async () => {
+  const lanes = { 'a "quoted"\\lane\n': { priority: 0 }, plain: { priority: 1 } }
+  await using queue = new QueueManager({ lanes, metrics: QueueMetrics.local(), deadLetters: 5 })
+  await queue.start()
+  await Promise.all([1, 2, 3].map((n) => queue.submit('plain', () => n)))
+  await queue.submit('plain', () => Promise.reject(new Error('no'))).catch(() => undefined)
+  const ours = createRegistry(queue)
+  const theirs = createRegistry(queue, { registry: new Registry() })
+  expect(await ours.metrics()).toBe(await theirs.metrics())
+  for (const registry of [ours, theirs]) registry.setDefaultLabels({ app: 'tried' })
+  expect(await ours.metrics()).toBe(await theirs.metrics())
 })

@@ -3,7 +3,7 @@
  * in it comes from inside the queue; what the queue says of itself (`stats()`, `run.state`) is kept apart as a claim, and
  * a claim is only built upon where some checker judges it.
  */
-import type { CommandRun, QueueManager, QueueStats } from '@a3s-lab/lane'
+import { type CommandRun, LocalMetrics, type QueueManager, type QueueStats } from '@a3s-lab/lane'
 import type { Cost, LaneSpec, RetrySpec, SubmitSpec } from './lane-spec.js'
 import { LaneLimits } from './limiters.js'
 import type { SimOptions } from './options.js'
@@ -214,6 +214,12 @@ export class Picture {
   get claims(): QueueStats {
     this.#claims ??= (this.#queue as QueueManager).stats()
     return this.#claims
+  }
+
+  /** What the queue has counted and timed; undefined in a seed without metrics. */
+  get measured(): LocalMetrics | undefined {
+    const backend = this.#queue?.metrics?.backend()
+    return backend instanceof LocalMetrics ? backend : undefined
   }
 
   /** What the queue says of a command, for the text of a report. */

@@ -4,6 +4,7 @@ import type { Registry } from 'prom-client'
 import { checkBoolean, checkObject, configInvalid, type QueueManager, refuseUnknown } from '../../core/index.js'
 import { requirePeer } from '../../peer/index.js'
 import { EXPORTED_PREFIX, SECONDS_BUCKETS } from '../index.js'
+import { laneRegistry } from './lane-registry.js'
 import { laneSeries } from './lane-series.js'
 import { pulledMetric } from './pulled-metric.js'
 
@@ -34,7 +35,7 @@ export function createRegistry(
 ): Registry {
   const { prefix, buckets, registry: given, defaultMetrics } = checked(options)
   const client = requirePeer<typeof PromClient>('prom-client', '@a3s-lab/lane/prometheus')
-  const registry = given ?? new client.Registry()
+  const registry = given ?? laneRegistry(client)
   const metrics = laneSeries(queue, prefix, buckets).map(pulledMetric)
   for (const { name } of metrics as unknown as readonly { readonly name: string }[]) {
     if (registry.getSingleMetric(name) === undefined) continue

@@ -41,7 +41,7 @@ export const lineOf = (sharedLabels: Line['sharedLabels'], metricName?: string):
     ? { value: 0, sharedLabels, labels: NO_LABELS }
     : { value: 0, sharedLabels, labels: NO_LABELS, metricName }
 
-class PulledMetric {
+export class PulledMetric {
   /** An OpenMetrics registry takes the `_total` from it, and puts it back behind each line. */
   name: string
   readonly help: string
@@ -49,6 +49,8 @@ class PulledMetric {
   /** How a cluster's main process puts the values of its workers together. */
   readonly aggregator = 'sum'
   readonly #params: PulledMetricParams
+  /** What stands before the value in each line; made once. */
+  #heads: readonly string[] | undefined
 
   constructor(params: PulledMetricParams) {
     this.name = params.name
@@ -66,6 +68,16 @@ class PulledMetric {
     return this.#with(this.#lines())
   }
 
+  /** Its part of a scrape, as prom-client would write it. */
+  text(): string {
+    const { name, help, type } = this
+    const lines = this.#lines()
+    this.#heads ??= lines.map(({ metricName = name, sharedLabels }) => `${metricName}${labelText(sharedLabels)} `)
+    const heads = this.#heads
+    const written = lines.map(({ value }, index) => `${heads[index] as string}${valueText(value)}`)
+    return [`# HELP ${name} ${escaped(help)}`, `# TYPE ${name} ${type}`, ...written].join('\n')
+  }
+
   reset(): void {
     // The counts belong to the queue's metrics, which have a reset of their own.
   }
@@ -79,6 +91,21 @@ class PulledMetric {
     const { name, help, type, aggregator } = this
     return { name, help, type, aggregator, values }
   }
+}
+
+const escaped = (text: string): string => text.replace(/\\/g, '\\\\').replace(/\n/g, '\\n')
+
+function labelText(labels: Line['sharedLabels']): string {
+  const parts = Object.entries(labels).map(
+    ([name, value]) => `${name}="${escaped(String(value)).replace(/"/g, '\\"')}"`,
+  )
+  return parts.length === 0 ? '' : `{${parts.join(',')}}`
+}
+
+function valueText(value: number): string {
+  if (Number.isFinite(value)) return String(value)
+  if (Number.isNaN(value)) return 'NaN'
+  return value > 0 ? '+Inf' : '-Inf'
 }
 
 /** The types of prom-client know its own classes only. */

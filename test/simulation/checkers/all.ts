@@ -16,6 +16,7 @@ import { keys } from './keys.js'
 import { laneOrder } from './lane-order.js'
 import { limits } from './limits.js'
 import { memory } from './memory.js'
+import { metrics } from './metrics.js'
 import { pause } from './pause.js'
 import { pressure } from './pressure.js'
 import { rate } from './rate.js'
@@ -32,6 +33,7 @@ import { yields } from './yields.js'
 export const checkers: readonly CheckerKind[] = [
   grammar,
   conservation,
+  metrics,
   limits,
   reserve,
   boost,
