@@ -19,10 +19,14 @@ export const root = fileURLToPath(new URL('..', import.meta.url)).replace(/[\\/]
 
 /** @typedef {{ name: string, version: string, exports: Record<string, string | { types: string, default: string }>, peers: string[] }} Manifest */
 
-const { peerDependencies = {}, ...rest } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'))
+const { peerDependencies, ...rest } =
+  /** @type {Omit<Manifest, 'peers'> & { peerDependencies: Record<string, string> }} */ (
+    JSON.parse(readFileSync(`${root}/package.json`, 'utf8'))
+  )
 
 /** package.json, with the names of the optional peers. */
-export const manifest = /** @type {Manifest} */ ({ ...rest, peers: Object.keys(peerDependencies) })
+/** @type {Manifest} */
+export const manifest = { ...rest, peers: Object.keys(peerDependencies) }
 
 /** @returns {EntryPoint[]} */
 export function entryPoints() {

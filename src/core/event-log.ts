@@ -18,7 +18,7 @@ export interface Logger {
 }
 
 /** A level of the log. */
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
 /** What every single command does is for debugging; what an operator should see is not. */
 const LEVELS: Readonly<Record<EventKey, LogLevel>> = {
@@ -60,7 +60,7 @@ const LONGEST_TEXT = 1000
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g
 
 /** A text as it stands in a log entry. */
-export function logText(text: string): string {
+function logText(text: string): string {
   const cut = text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}… (${text.length} characters)` : text
   return cut.replace(CONTROL, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }

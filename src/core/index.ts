@@ -1,4 +1,3 @@
-export type { Alarm, Alarms } from './alarms.js'
 export { QueueManagerBuilder } from './builder.js'
 export type { Clock, Timer } from './clock.js'
 export { instantText, systemClock } from './clock.js'

@@ -5,7 +5,6 @@
  * Facts are told where the queue's events are: counts are right by then, the run does not know yet. What an observer throws
  * is reported as a fault, a moment later, and harms nobody.
  */
-import type { Alarms } from './alarms.js'
 import type { Clock } from './clock.js'
 import { configInvalid } from './errors.js'
 import type { Logger } from './event-log.js'
@@ -72,8 +71,6 @@ export interface ObservedLane {
 /** A queue, as those who watch it see it. */
 export interface ObservedQueue {
   readonly clock: Clock
-  /** Instants of the queue's one timer. */
-  readonly alarms: Alarms
   readonly lanes: readonly ObservedLane[]
   readonly isStarted: boolean
   readonly isShuttingDown: boolean

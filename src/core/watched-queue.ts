@@ -7,7 +7,6 @@ import { queueStats } from './stats.js'
 export function watchedQueue(core: QueueCore): ObservedQueue {
   return {
     clock: core.clock,
-    alarms: core.alarms,
     lanes: [...core.lanes.values()].map((lane) => watchedLane(core, lane)),
     tracing: core.tracing,
     logger: core.logger,

@@ -127,7 +127,7 @@ function checkLaneOptions(where: string, options: LaneAlertOptions): void {
   if (starvation !== undefined) checkBoolean(`${where} starvation`, starvation)
 }
 
-export function checkThresholds(where: string, thresholds: RatioThresholds, more: readonly string[] = []): void {
+function checkThresholds(where: string, thresholds: RatioThresholds, more: readonly string[] = []): void {
   checkObject(where, thresholds)
   refuseUnknown(where, thresholds, ['warning', 'critical', ...more])
   const { warning, critical, windowMs, minimum } = thresholds

@@ -20,7 +20,7 @@ export type Finding = {
 }
 
 /** Who decides what a finding means: whether the level is another one, and who is told. Gives the level. */
-export type Judge = (finding: Finding) => AlertLevel
+type Judge = (finding: Finding) => AlertLevel
 
 /** Watches one kind of one lane. */
 export interface Watch {
@@ -69,7 +69,7 @@ export const depthMessage = (value: number, level: AlertLevel, threshold: number
 export const latencyMessage = (value: number, level: AlertLevel, threshold: number): string =>
   `Latency ${wordOf(level)}: ${value.toFixed(2)}ms (threshold: ${threshold.toFixed(2)}ms)`
 
-export const wordOf = (level: AlertLevel): string => (level === 'info' ? 'resolved' : level)
+const wordOf = (level: AlertLevel): string => (level === 'info' ? 'resolved' : level)
 
 function watchDepth({ lane, judge }: WatchHost, thresholdsOf: () => Thresholds | undefined): Watch {
   let isUp = false
