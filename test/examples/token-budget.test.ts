@@ -13,8 +13,8 @@ test(
     const { code, stdout, stderr } = await run('token-budget/main')
     expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: '' })
     const [free = '', budgeted = ''] = stdout.split('With both limits as a group')
-    expect(free).toMatch(/refused +\d+, \d+\.\d %/)
-    expect(share(budgeted, /refused +\d+, ([\d.]+) %/)).toBeLessThan(1)
+    expect(free).toMatch(/refused +[\d,]+, \d+\.\d %/)
+    expect(share(budgeted, /refused +[\d,]+, ([\d.]+) %/)).toBeLessThan(1)
     expect(share(budgeted, /tokens used +[\d,]+ of [\d,]+, ([\d.]+) %/)).toBeGreaterThan(90)
   },
   LIMIT_MS,
