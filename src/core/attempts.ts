@@ -84,15 +84,17 @@ export class Attempts implements SlotOwner, BodyStopper {
     try {
       value =
         span === undefined ? this.#call(entry, handler, context) : span.run(() => this.#call(entry, handler, context))
-      // Its synchronous part may have taken long, and the next start or end is no earlier than this.
-      if (isMeasured) this.#core.timePassed()
       // Only a genuine promise may call the slot's functions: it calls exactly one of them, once.
-      if (value instanceof Promise) return void nativeThen.call(value, slot.onReturn, slot.onThrow)
+      if (value instanceof Promise) {
+        if (isMeasured) this.#core.bodyBegan()
+        return void nativeThen.call(value, slot.onReturn, slot.onThrow)
+      }
       if (isThenable(value)) return void nativeThen.call(adopt(value), slot.onReturn, slot.onThrow)
     } catch (error) {
       if (isMeasured) this.#core.timePassed()
       return this.bodyThrew(slot, error)
     }
+    if (isMeasured) this.#core.timePassed()
     this.bodyReturned(slot, value)
   }
 

@@ -33,6 +33,9 @@ export class LocalMetrics implements MetricsBackend {
   readonly #counters = new Map<string, Cell>()
   readonly #gauges = new Map<string, number | (() => number)>()
   readonly #histograms = new Map<string, Histogram>()
+  /** What a name holds beside what was written to it: the names that are parts of it. */
+  readonly #parts = new Map<string, Set<string>>()
+  readonly #isPart = new Set<string>()
 
   incrementCounter(name: string, by: number): void {
     const cell = this.counter(name)
@@ -54,7 +57,12 @@ export class LocalMetrics implements MetricsBackend {
   }
 
   getCounter(name: string): number | undefined {
-    return this.#counters.get(name)?.value
+    let sum = this.#counters.get(name)?.value
+    for (const part of this.#parts.get(name) ?? []) {
+      const value = this.#counters.get(part)?.value
+      if (value !== undefined) sum = (sum ?? 0) + value
+    }
+    return sum
   }
 
   getGauge(name: string): number | undefined {
@@ -63,7 +71,7 @@ export class LocalMetrics implements MetricsBackend {
   }
 
   getHistogramStats(name: string): HistogramStats | undefined {
-    const histogram = this.#histograms.get(name)
+    const histogram = this.#total(name)
     return histogram === undefined || histogram.count === 0 ? undefined : histogram.stats()
   }
 
@@ -75,11 +83,18 @@ export class LocalMetrics implements MetricsBackend {
   }
 
   snapshot(): MetricsSnapshot {
-    const filled = [...this.#histograms].filter(([, { count }]) => count > 0)
+    const read = <T>(names: Iterable<string>, get: (name: string) => T | undefined): Record<string, T> =>
+      Object.fromEntries(
+        [...new Set(names)].flatMap((name) => {
+          const value = get(name)
+          return value === undefined ? [] : [[name, value]]
+        }),
+      )
+    const totals = [...this.#parts.keys()]
     return {
-      counters: values(this.#counters),
-      gauges: Object.fromEntries([...this.#gauges.keys()].map((name) => [name, this.getGauge(name) as number])),
-      histograms: Object.fromEntries(filled.map(([name, histogram]) => [name, histogram.stats()])),
+      counters: read([...this.#counters.keys(), ...totals], (name) => this.getCounter(name)),
+      gauges: read(this.#gauges.keys(), (name) => this.getGauge(name)),
+      histograms: read([...this.#histograms.keys(), ...totals], (name) => this.getHistogramStats(name)),
     }
   }
 
@@ -88,9 +103,31 @@ export class LocalMetrics implements MetricsBackend {
     return known(this.#counters, name, emptyCell)
   }
 
-  /** The histogram under a name: to merge it with others, or to ask it for other percentiles. */
+  /** The histogram under a name, for as long as this back end lives; of a total, a copy of what it holds now. */
   histogram(name: string): Histogram {
-    return known(this.#histograms, name, () => new Histogram())
+    const own = known(this.#histograms, name, () => new Histogram())
+    return this.#parts.has(name) ? (this.#total(name) as Histogram) : own
+  }
+
+  /** From now on `total` holds what `part` does, too: what is written to the part need not be written twice. */
+  addPart(total: string, part: string): void {
+    known(this.#parts, total, () => new Set<string>()).add(part)
+    this.#isPart.add(part)
+  }
+
+  /** Whether what is written to a name is in a total, too. */
+  isPart(name: string): boolean {
+    return this.#isPart.has(name)
+  }
+
+  #total(name: string): Histogram | undefined {
+    const parts = this.#parts.get(name)
+    const own = this.#histograms.get(name)
+    if (parts === undefined) return own
+    const total = new Histogram()
+    if (own !== undefined) total.merge(own)
+    for (const part of parts) total.merge(this.#histograms.get(part) ?? new Histogram())
+    return total
   }
 }
 
@@ -104,6 +141,3 @@ function known<T>(map: Map<string, T>, name: string, make: () => T): T {
   }
   return value
 }
-
-const values = (cells: ReadonlyMap<string, Cell>): Record<string, number> =>
-  Object.fromEntries([...cells].flatMap(([name, { value }]) => (value === undefined ? [] : [[name, value]])))

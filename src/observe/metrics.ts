@@ -13,7 +13,6 @@ import {
   type ObservedQueue,
   type QueueObserver,
 } from '../core/index.js'
-import type { Histogram } from './histogram.js'
 import { type MetricName, METRIC_NAMES as NAMES } from './metric-names.js'
 import { type Cell, LocalMetrics, type MetricsBackend, type MetricsSnapshot } from './metrics-backend.js'
 
@@ -39,6 +38,15 @@ const TIMED: Readonly<Partial<Record<LaneFact, MetricName>>> = {
   completed: NAMES.COMMAND_LATENCY,
   stopped: NAMES.COMMAND_STOP_TIME,
 }
+
+/** What every command writes: kept per lane, and added up for the name over all lanes when that is asked for. */
+const HOT = [
+  NAMES.COMMANDS_SUBMITTED,
+  NAMES.COMMANDS_STARTED,
+  NAMES.COMMANDS_COMPLETED,
+  NAMES.COMMAND_WAIT_TIME,
+  NAMES.COMMAND_LATENCY,
+]
 
 const BACKEND_METHODS = [
   'incrementCounter',
@@ -205,30 +213,20 @@ export class QueueMetrics {
 
   /** What most commands tell goes to cells that are held; the rest is looked up. */
   #inMemory(local: LocalMetrics, { id }: Gauged): LaneObserver {
-    const counters = (name: MetricName): readonly [Cell, Cell] => [local.counter(name), local.counter(`${name}.${id}`)]
-    const histograms = (name: MetricName): readonly [Histogram, Histogram] => [
-      local.histogram(name),
-      local.histogram(`${name}.${id}`),
-    ]
-    const [submitted, laneSubmitted] = counters(NAMES.COMMANDS_SUBMITTED)
-    const [started, laneStarted] = counters(NAMES.COMMANDS_STARTED)
-    const [completed, laneCompleted] = counters(NAMES.COMMANDS_COMPLETED)
-    const [wait, laneWait] = histograms(NAMES.COMMAND_WAIT_TIME)
-    const [latency, laneLatency] = histograms(NAMES.COMMAND_LATENCY)
+    for (const name of HOT) local.addPart(name, `${name}.${id}`)
+    const submitted = local.counter(`${NAMES.COMMANDS_SUBMITTED}.${id}`)
+    const started = local.counter(`${NAMES.COMMANDS_STARTED}.${id}`)
+    const completed = local.counter(`${NAMES.COMMANDS_COMPLETED}.${id}`)
+    const wait = local.histogram(`${NAMES.COMMAND_WAIT_TIME}.${id}`)
+    const latency = local.histogram(`${NAMES.COMMAND_LATENCY}.${id}`)
     return (fact, value) => {
-      if (fact === 'submitted') {
-        increment(submitted)
-        increment(laneSubmitted)
-      } else if (fact === 'started') {
+      if (fact === 'submitted') increment(submitted)
+      else if (fact === 'started') {
         increment(started)
-        increment(laneStarted)
         wait.record(value)
-        laneWait.record(value)
       } else if (fact === 'completed') {
         increment(completed)
-        increment(laneCompleted)
         latency.record(value)
-        laneLatency.record(value)
       } else this.#take(fact, value, id)
     }
   }
@@ -268,13 +266,19 @@ export class QueueMetrics {
   }
 
   #count(name: MetricName, laneId: string, by: number): void {
-    this.#write('incrementCounter', () => this.#backend.incrementCounter(name, by))
-    this.#write('incrementCounter', () => this.#backend.incrementCounter(`${name}.${laneId}`, by))
+    const ofLane = `${name}.${laneId}`
+    if (this.#local?.isPart(ofLane) !== true) {
+      this.#write('incrementCounter', () => this.#backend.incrementCounter(name, by))
+    }
+    this.#write('incrementCounter', () => this.#backend.incrementCounter(ofLane, by))
   }
 
   #record(name: MetricName, laneId: string, value: number): void {
-    this.#write('recordHistogram', () => this.#backend.recordHistogram(name, value))
-    this.#write('recordHistogram', () => this.#backend.recordHistogram(`${name}.${laneId}`, value))
+    const ofLane = `${name}.${laneId}`
+    if (this.#local?.isPart(ofLane) !== true) {
+      this.#write('recordHistogram', () => this.#backend.recordHistogram(name, value))
+    }
+    this.#write('recordHistogram', () => this.#backend.recordHistogram(ofLane, value))
   }
 
   #set(name: MetricName, laneId: string, value: number): void {
