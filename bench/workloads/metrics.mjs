@@ -1,5 +1,5 @@
 // @ts-check
-/** M1 and M2: what metrics cost each command. Only for the lane subject; with and without take turns in one process. */
+/** M1 and M2: what metrics cost each command. Only for the lane subject; with and without are measured in processes of their own. */
 import { burstOf, paceOfBursts } from './bursts.mjs'
 import { shapes } from './throughput.mjs'
 
@@ -7,44 +7,23 @@ import { shapes } from './throughput.mjs'
 /** @typedef {import('./workload.mjs').Settings} Settings */
 
 const CONCURRENCY = 10
-/** Turns of each side: what slows the machine down for a while slows both. */
-const TURNS = 4
+const SIDES = ['off', 'on']
 
 /**
- * The commands per second of a burst without metrics and with them, by the median turn of each.
+ * The commands per second of a burst, without metrics or with them, under the name of the side.
  *
- * @param {number} size
- * @param {(value: number) => Promise<unknown>} handler
+ * @param {{ size: number, handler: (value: number) => Promise<unknown>, side: string }} burst
  * @param {Settings} settings
+ * @returns {Promise<Record<string, number>>}
  */
-async function offAndOn(size, handler, settings) {
+async function rateOf({ size, handler, side }, settings) {
   const { defaultLanes, QueueMetrics } = await import('@a3s-lab/lane')
   const { startedQueue } = await import('../subjects/lane.mjs')
   const lanes = { ...defaultLanes(), bench: { priority: 3, maxConcurrency: CONCURRENCY } }
-  const sides = [{ lanes }, { lanes, metrics: QueueMetrics.local() }]
-  /** @type {{ burst: () => Promise<unknown>, rates: number[] }[]} */
-  const measured = []
-  for (const options of sides) {
-    const queue = await startedQueue(options, handler)
-    measured.push({
-      burst: burstOf(size, (value) => queue.submit('bench', { type: 'bench', payload: value })),
-      rates: [],
-    })
-  }
-  const each = { size, warmUpMs: settings.warmUpMs / TURNS, measureMs: settings.measureMs / TURNS }
-  for (let turn = 0; turn < TURNS; turn++) {
-    for (const side of measured) side.rates.push((await paceOfBursts(side.burst, each)).rate)
-  }
-  const [off, on] = measured.map(({ rates }) => median(rates))
-  return { off: /** @type {number} */ (off), on: /** @type {number} */ (on) }
-}
-
-/** @param {number[]} values */
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length / 2
-  const [low = 0, high = 0] = [sorted[Math.ceil(middle) - 1], sorted[Math.floor(middle)]]
-  return (low + high) / 2
+  const queue = await startedQueue(side === 'on' ? { lanes, metrics: QueueMetrics.local() } : { lanes }, handler)
+  const burst = burstOf(size, (value) => queue.submit('bench', { type: 'bench', payload: value }))
+  const { rate } = await paceOfBursts(burst, { size, ...settings })
+  return { [side]: rate }
 }
 
 const echo = async (/** @type {number} */ value) => value
@@ -66,10 +45,9 @@ export const metrics = [
       { key: 'on', label: 'commands per second with', better: 'more' },
       { key: 'cost', label: 'ns more per command', better: 'less' },
     ],
-    async measure(_subject, settings) {
-      const { off, on } = await offAndOn(shapes.W1.size, echo, settings)
-      return { off, on, cost: 1e9 / on - 1e9 / off }
-    },
+    sides: SIDES,
+    joined: ({ on = 0, off = 0 }) => ({ off, on, cost: 1e9 / on - 1e9 / off }),
+    measure: (_subject, settings, side) => rateOf({ size: shapes.W1.size, handler: echo, side }, settings),
   },
   {
     id: 'M2',
@@ -80,9 +58,8 @@ export const metrics = [
       { key: 'on', label: 'commands per second with', better: 'more' },
       { key: 'ratio', label: 'with to without', better: 'more' },
     ],
-    async measure(_subject, settings) {
-      const { off, on } = await offAndOn(shapes.W6.size, echoNextTurn, settings)
-      return { off, on, ratio: on / off }
-    },
+    sides: SIDES,
+    joined: ({ on = 0, off = 1 }) => ({ off, on, ratio: on / off }),
+    measure: (_subject, settings, side) => rateOf({ size: shapes.W6.size, handler: echoNextTurn, side }, settings),
   },
 ]
