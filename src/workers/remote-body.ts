@@ -23,7 +23,8 @@ export interface BodyOwner {
   unpark(body: RemoteBody): void
   /** Ends its thread. */
   kill(body: RemoteBody): void
-  setTimer(fire: () => void): Timer
+  /** Calls after `killAfterMs`, or later. */
+  setTimer(fire: () => void, leastMs?: number): Timer
   clearTimer(timer: Timer): void
 }
 
@@ -49,6 +50,9 @@ class KillSwitch {
     listener?.()
   }
 }
+
+/** How often a preempted body that goes on is asked about, at most. */
+const LOOK_AGAIN_MS = 100
 
 type Ends = { readonly resolve: (value: unknown) => void; readonly reject: (error: unknown) => void }
 
@@ -181,12 +185,29 @@ export class RemoteBody {
     if (this.isSettled) return
     this.#stopReason = reason
     this.#owner?.stop(this, { body: this.number, what: 'stop', thrown: thrownForm(reason) })
-    // Whoever is preempted goes on later: its work is worth waiting for.
-    if (this.isSettled || (reason as { code?: unknown }).code === 'COMMAND_PREEMPTED') return
+    if (this.isSettled) return
+    if ((reason as { code?: unknown }).code === 'COMMAND_PREEMPTED') return this.#whilePreempted()
+    this.#killTimer = this.#owner?.setTimer(() => this.#kill())
+  }
+
+  /**
+   * Whoever is preempted goes on later: its work is worth waiting for. Unless it is cancelled or times out meanwhile, which
+   * its signal, having aborted, does not tell.
+   */
+  #whilePreempted(): void {
     this.#killTimer = this.#owner?.setTimer(() => {
-      this.#killTimer = undefined
-      this.#owner?.kill(this)
-    })
+      const { queue, id } = this.#context
+      void queue.get(id).then((record) => {
+        if (this.isSettled) return
+        if (record?.state === 'active') this.#whilePreempted()
+        else this.#kill()
+      })
+    }, LOOK_AGAIN_MS)
+  }
+
+  #kill(): void {
+    this.#killTimer = undefined
+    this.#owner?.kill(this)
   }
 
   #settle(ending: BodyEnding): void {

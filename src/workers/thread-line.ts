@@ -108,9 +108,9 @@ export class ThreadLine implements BodyOwner {
     this.#kill(body, body.stopReason)
   }
 
-  setTimer(fire: () => void): Timer {
+  setTimer(fire: () => void, leastMs = 0): Timer {
     const { clock, killAfterMs } = this.#host.settings
-    return clock.setTimer(killAfterMs, fire)
+    return clock.setTimer(Math.max(killAfterMs, leastMs), fire)
   }
 
   clearTimer(timer: Timer): void {

@@ -29,7 +29,7 @@ export type ThreadPoolOptions = {
   readonly partition?: ThreadPartition | undefined
   /**
    * How long a body that timed out or was cancelled may go on before its thread is ended. Milliseconds, default 1,000.
-   * A preempted body is never ended.
+   * A preempted body is not ended, unless it is cancelled or times out meanwhile.
    */
   readonly killAfterMs?: number | undefined
   /** Memory limits of each thread, as of `new Worker`. A thread that exceeds them ends, and the attempt fails. Default: Node's. */

@@ -185,6 +185,19 @@ test('a deaf body that is preempted keeps its thread', options, async () => {
   expect(await control).toBe(1)
 })
 
+test('a deaf body that is cancelled after it was preempted is ended all the same', options, async () => {
+  await using t = await onThreads({ ...preempting, threads: 1, killAfterMs: 20 })
+  const { run } = await t.started('deaf')
+  const control = t.do('echo', { value: 1 }, { lane: 'control' })
+  await until('the preemption', () => t.queue.explain(run.id)?.state === 'active' && t.queue.stats().totalPending === 1)
+  await new Promise<void>((resolve) => setTimeout(resolve, 50))
+  expect(t.pool.stats()).toMatchObject({ running: 1, killed: 0 })
+  run.cancel('enough')
+  expect(await errorOf(run)).toMatchObject({ code: 'COMMAND_CANCELLED' })
+  expect(await control).toBe(1)
+  expect(t.pool.stats()).toMatchObject({ killed: 1 })
+})
+
 test('the reason of an abort is an error of Lane in the thread too', options, async () => {
   await using t = await onThreads({ lanes: { work: { zombieGraceMs: 10_000 } } })
   const { run } = await t.started('untilAborted')
