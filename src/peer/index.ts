@@ -1,1 +1,1 @@
-export { requirePeer } from './require-peer.js'
+export { checkPeer, requirePeer } from './require-peer.js'

@@ -8,9 +8,14 @@ import { LaneError } from '../core/index.js'
 const require = createRequire(import.meta.url)
 
 /** The exports of an optional peer of `subpath`. `CONFIG_INVALID` when it is not installed. */
-export function requirePeer<T>(name: string, subpath: string): T {
+export const requirePeer = <T>(name: string, subpath: string): T => found(name, subpath, () => require(name) as T)
+
+/** The same check for a peer that is loaded later: what is missing is told at once. */
+export const checkPeer = (name: string, subpath: string): void => void found(name, subpath, () => require.resolve(name))
+
+function found<T>(name: string, subpath: string, find: () => T): T {
   try {
-    return require(name) as T
+    return find()
   } catch (error) {
     if (!isMissing(error, name)) throw error
     // biome-ignore lint/style/useErrorCause: it is among the options of a LaneError

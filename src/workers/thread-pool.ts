@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type CommandContext, type Handler, systemClock, UnrecoverableError } from '../core/index.js'
+import { checkPeer } from '../peer/index.js'
 import { checkMs, checkOptions } from './option-checks.js'
 import { checkedPartition } from './partitioner.js'
 import { RemoteBody } from './remote-body.js'
@@ -55,8 +56,9 @@ export class ThreadPool implements AsyncDisposable {
   #closing: Promise<void> | undefined
   #whenIdle: (() => void) | undefined
 
-  /** `CONFIG_INVALID` names the option that is wrong. */
+  /** `CONFIG_INVALID` names the option that is wrong, or the package that is missing. */
   constructor(options: ThreadPoolOptions = {}) {
+    checkPeer('piscina', '@a3s-lab/lane/workers')
     this.#settings = threadSettings(options)
     const { threads, partitioner } = this.#settings
     const numPlaces = threads + SPARE_PLACES

@@ -2,6 +2,7 @@
 import { QueueManager } from '@a3s-lab/lane'
 import { OtelMetricsBackend, OtelTracing } from '@a3s-lab/lane/otel'
 import { createRegistry } from '@a3s-lab/lane/prometheus'
+import { ThreadPool } from '@a3s-lab/lane/workers'
 
 function said(call: () => unknown): string {
   try {
@@ -13,5 +14,10 @@ function said(call: () => unknown): string {
 }
 
 const queue = new QueueManager({ lanes: { work: { priority: 0 } } })
-const lines = [() => new OtelTracing(), () => new OtelMetricsBackend(), () => createRegistry(queue)].map(said)
+const lines = [
+  () => new OtelTracing(),
+  () => new OtelMetricsBackend(),
+  () => createRegistry(queue),
+  () => new ThreadPool(),
+].map(said)
 process.stdout.write(JSON.stringify(lines))

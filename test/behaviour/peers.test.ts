@@ -14,6 +14,7 @@ test('where a peer is not installed, the first use says which one and how to get
       missing('otel', '@opentelemetry/api'),
       missing('otel', '@opentelemetry/api'),
       missing('prometheus', 'prom-client'),
+      missing('workers', 'piscina'),
     ])
   } finally {
     rmSync(folder, { recursive: true, force: true })
