@@ -88,7 +88,8 @@ export class EventLog {
     const level = key === 'queue.alert' ? alertLevel(payload as EventPayloads['queue.alert']) : LEVELS[key]
     try {
       if (logger.isLevelEnabled?.(level) === false) return
-      logger[level](this.#fields(key, payload), key)
+      const written: unknown = logger[level](this.#fields(key, payload), key)
+      if (written instanceof Promise) written.catch(onFault)
     } catch (error) {
       onFault(error)
     }

@@ -315,6 +315,15 @@ describe('a logger', () => {
     expect(t.recorder.of('queue.fault')).toEqual([])
   })
 
+  test("that rejects is told to onFault, and is nobody's unhandled rejection", async () => {
+    const rejects = () => Promise.reject(new Error('the logger is away'))
+    const logger: Logger = { debug: rejects, info: rejects, warn: rejects, error: rejects }
+    await using t = await setup(undefined, { logger })
+    expect(await t.queue.submit('work', () => 'unharmed')).toBe('unharmed')
+    await t.clock.settle()
+    expect(t.faults).toEqual(new Array(3).fill(new Error('the logger is away')))
+  })
+
   test('whose isLevelEnabled throws is told to onFault, and harms nobody', async () => {
     const logger = keeping(() => {
       throw new Error('cannot say')

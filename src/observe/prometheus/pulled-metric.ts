@@ -73,9 +73,9 @@ export class PulledMetric {
     const { name, help, type } = this
     const lines = this.#lines()
     this.#heads ??= lines.map(({ metricName = name, sharedLabels }) => `${metricName}${labelText(sharedLabels)} `)
-    const heads = this.#heads
-    const written = lines.map(({ value }, index) => `${heads[index] as string}${valueText(value)}`)
-    return [`# HELP ${name} ${escaped(help)}`, `# TYPE ${name} ${type}`, ...written].join('\n')
+    let text = `# HELP ${name} ${escaped(help)}\n# TYPE ${name} ${type}`
+    for (const [index, head] of this.#heads.entries()) text += `\n${head}${valueText((lines[index] as Line).value)}`
+    return text
   }
 
   reset(): void {
@@ -103,7 +103,7 @@ function labelText(labels: Line['sharedLabels']): string {
 }
 
 function valueText(value: number): string {
-  if (Number.isFinite(value)) return String(value)
+  if (Number.isFinite(value)) return `${value}`
   if (Number.isNaN(value)) return 'NaN'
   return value > 0 ? '+Inf' : '-Inf'
 }
