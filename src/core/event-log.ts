@@ -7,12 +7,12 @@ import { configInvalid } from './errors.js'
 import type { EventKey, EventPayloads } from './events.js'
 import { checkBoolean } from './options.js'
 
-/** Where log entries go: pino's shape, which many loggers have. `fields` is plain data. */
+/** Where log entries go: pino's shape, which many loggers have. `fields` is plain data; what comes back is not waited for. */
 export interface Logger {
-  debug(fields: object, message: string): void
-  info(fields: object, message: string): void
-  warn(fields: object, message: string): void
-  error(fields: object, message: string): void
+  debug(fields: object, message: string): unknown
+  info(fields: object, message: string): unknown
+  warn(fields: object, message: string): unknown
+  error(fields: object, message: string): unknown
   /** Asked before an entry is made, where the logger has it. */
   isLevelEnabled?(level: string): boolean
 }
@@ -88,7 +88,7 @@ export class EventLog {
     const level = key === 'queue.alert' ? alertLevel(payload as EventPayloads['queue.alert']) : LEVELS[key]
     try {
       if (logger.isLevelEnabled?.(level) === false) return
-      const written: unknown = logger[level](this.#fields(key, payload), key)
+      const written = logger[level](this.#fields(key, payload), key)
       if (written instanceof Promise) written.catch(onFault)
     } catch (error) {
       onFault(error)
