@@ -19,6 +19,7 @@ export type { ErrorRecord, LaneErrorCode, LaneErrorFields } from './errors.js'
 export {
   configInvalid,
   ERROR_CODES,
+  errorText,
   formatDuration,
   isLaneError,
   LaneError,

@@ -3,10 +3,10 @@
  * is up, when time alone may end it.
  */
 import { type Clock, formatDuration, type LaneFact, type ObservedLane } from '../core/index.js'
+import { RecentTally } from '../policy/index.js'
 import type { AlertKind, AlertLevel, Thresholds } from './alert.js'
 import type { LaneAlertOptions, RatioThresholds, WindowThresholds } from './alert-config.js'
 import { BackgroundTimer } from './background-timer.js'
-import { TimeWindow } from './time-window.js'
 
 /** What a watch has found. */
 export type Finding = {
@@ -150,9 +150,10 @@ function watchAge({ clock, lane, judge }: WatchHost, thresholds: Thresholds): Wa
 
 function watchDeadLetters({ clock, judge }: WatchHost, options: WindowThresholds): Watch {
   const { windowMs = MINUTE_MS } = options
-  const letters = new TimeWindow(windowMs)
+  const letters = new RecentTally(windowMs)
   const look = (): void => {
-    const value = letters.total(clock.now())
+    letters.moveTo(clock.now())
+    const { count: value } = letters
     const level = judge({
       kind: 'dead_letter_rate',
       value,
@@ -166,7 +167,7 @@ function watchDeadLetters({ clock, judge }: WatchHost, options: WindowThresholds
   return {
     told: (fact) => {
       if (fact !== 'dead_lettered') return
-      letters.add(1, clock.now())
+      letters.add(false, clock.now())
       look()
     },
     end: () => timer.clear(),
@@ -175,13 +176,12 @@ function watchDeadLetters({ clock, judge }: WatchHost, options: WindowThresholds
 
 function watchFailures({ clock, judge }: WatchHost, options: RatioThresholds): Watch {
   const { windowMs = MINUTE_MS, minimum = 10 } = options
-  const ended = new TimeWindow(windowMs)
-  const failed = new TimeWindow(windowMs)
+  const ended = new RecentTally(windowMs)
   let last = 0
   const look = (mayRise: boolean): void => {
-    const now = clock.now()
-    const count = ended.total(now)
-    const share = count < minimum ? 0 : failed.total(now) / count
+    ended.moveTo(clock.now())
+    const { count, marked } = ended
+    const share = count < minimum ? 0 : marked / count
     const value = mayRise ? share : Math.min(share, last)
     last = value
     const level = judge({
@@ -197,9 +197,7 @@ function watchFailures({ clock, judge }: WatchHost, options: RatioThresholds): W
   return {
     told: (fact, ranMs) => {
       if (ranMs < 0 || !TIMED.includes(fact)) return
-      const now = clock.now()
-      ended.add(1, now)
-      if (FAILED.includes(fact)) failed.add(1, now)
+      ended.add(FAILED.includes(fact), clock.now())
       look(true)
     },
     end: () => timer.clear(),

@@ -12,7 +12,7 @@ export { EXPORTED_METRICS, EXPORTED_PREFIX, type ExportedMetric, SECONDS_BUCKETS
 export { HISTOGRAM_ERROR, Histogram, type HistogramPercentiles, type HistogramStats } from './histogram.js'
 export { METRIC_NAMES, METRICS, type MetricKind, type MetricName } from './metric-names.js'
 export { QueueMetrics } from './metrics.js'
-export { type Cell, LocalMetrics, type MetricsBackend, type MetricsSnapshot } from './metrics-backend.js'
+export { inMemory, LocalMetrics, type MetricsBackend, type MetricsSnapshot } from './metrics-backend.js'
 export {
   type CheckedMonitorConfig,
   type Health,

@@ -25,10 +25,10 @@ export interface MetricsBackend {
   snapshot(): MetricsSnapshot | Promise<MetricsSnapshot>
 }
 
-/** A number that is added to; undefined until it was. */
+/** @internal A number that is added to; undefined until it was. */
 export type Cell = { value: number | undefined }
 
-/** Metrics in memory. Cells are handed out, so that whoever counts often need not look them up by name. */
+/** Metrics in memory. */
 export class LocalMetrics implements MetricsBackend {
   readonly #counters = new Map<string, Cell>()
   readonly #gauges = new Map<string, number | (() => number)>()
@@ -46,7 +46,7 @@ export class LocalMetrics implements MetricsBackend {
     this.#gauges.set(name, value)
   }
 
-  /** A gauge that is read when it is asked for; until it is set, or this is called without a source. */
+  /** @internal A gauge that is read when it is asked for; until it is set, or this is called without a source. */
   setGaugeSource(name: string, source: (() => number) | undefined): void {
     if (source === undefined) this.#gauges.delete(name)
     else this.#gauges.set(name, source)
@@ -98,7 +98,7 @@ export class LocalMetrics implements MetricsBackend {
     }
   }
 
-  /** The cell of a counter, for as long as this back end lives. */
+  /** @internal The cell of a counter, for as long as this back end lives. */
   counter(name: string): Cell {
     return known(this.#counters, name, emptyCell)
   }
@@ -109,13 +109,13 @@ export class LocalMetrics implements MetricsBackend {
     return this.#parts.has(name) ? (this.#total(name) as Histogram) : own
   }
 
-  /** From now on `total` holds what `part` does, too: what is written to the part need not be written twice. */
+  /** @internal From now on `total` holds what `part` does, too: what is written to the part need not be written twice. */
   addPart(total: string, part: string): void {
     known(this.#parts, total, () => new Set<string>()).add(part)
     this.#isPart.add(part)
   }
 
-  /** Whether what is written to a name is in a total, too. */
+  /** @internal Whether what is written to a name is in a total, too. */
   isPart(name: string): boolean {
     return this.#isPart.has(name)
   }
@@ -130,6 +130,13 @@ export class LocalMetrics implements MetricsBackend {
     return total
   }
 }
+
+/**
+ * The back end, where it is ours and what is counted in its cells is all of it. A class of the user's that is made of it may
+ * write elsewhere, and has to be called.
+ */
+export const inMemory = (backend: MetricsBackend | undefined): LocalMetrics | undefined =>
+  backend instanceof LocalMetrics && backend.constructor === LocalMetrics ? backend : undefined
 
 const emptyCell = (): Cell => ({ value: undefined })
 

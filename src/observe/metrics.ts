@@ -14,7 +14,7 @@ import {
   type QueueObserver,
 } from '../core/index.js'
 import { type MetricName, METRIC_NAMES as NAMES } from './metric-names.js'
-import { type Cell, LocalMetrics, type MetricsBackend, type MetricsSnapshot } from './metrics-backend.js'
+import { type Cell, inMemory, LocalMetrics, type MetricsBackend, type MetricsSnapshot } from './metrics-backend.js'
 
 /** What each fact of a lane counts, and what its number is a sample of. */
 const COUNTED: Readonly<Partial<Record<LaneFact, MetricName>>> = {
@@ -59,8 +59,27 @@ const BACKEND_METHODS = [
   'snapshot',
 ] as const
 
+/** What a metric is called per lane. Written often, so each name is put together once. */
+class LaneNames {
+  readonly id: string
+  readonly #names = new Map<MetricName, string>()
+
+  constructor(id: string) {
+    this.id = id
+  }
+
+  of(name: MetricName): string {
+    let full = this.#names.get(name)
+    if (full === undefined) {
+      full = `${name}.${this.id}`
+      this.#names.set(name, full)
+    }
+    return full
+  }
+}
+
 /** The lanes with one id of all queues that share the metrics: usually one. */
-type Gauged = { readonly id: string; readonly lanes: Set<ObservedLane>; isChanged: boolean }
+type Gauged = { readonly names: LaneNames; readonly lanes: Set<ObservedLane>; isChanged: boolean }
 
 /** What each gauge of a lane is. */
 const GAUGES: readonly (readonly [MetricName, (lane: ObservedLane) => number])[] = [
@@ -89,7 +108,7 @@ export class QueueMetrics {
       throw configInvalid('QueueMetrics backend', `a MetricsBackend with ${missing.join(', ')}`, backend)
     }
     this.#backend = backend
-    this.#local = backend instanceof LocalMetrics && backend.constructor === LocalMetrics ? backend : undefined
+    this.#local = inMemory(backend)
   }
 
   /** Metrics in memory. */
@@ -103,41 +122,41 @@ export class QueueMetrics {
   }
 
   recordSubmit(laneId: string): void {
-    this.#count(NAMES.COMMANDS_SUBMITTED, laneId, 1)
+    this.#count(NAMES.COMMANDS_SUBMITTED, new LaneNames(laneId), 1)
   }
 
   /** `latencyMs`: how long the command ran. */
   recordComplete(laneId: string, latencyMs: number): void {
-    this.#count(NAMES.COMMANDS_COMPLETED, laneId, 1)
-    this.#record(NAMES.COMMAND_LATENCY, laneId, latencyMs)
+    this.#count(NAMES.COMMANDS_COMPLETED, new LaneNames(laneId), 1)
+    this.#record(NAMES.COMMAND_LATENCY, new LaneNames(laneId), latencyMs)
   }
 
   recordFailure(laneId: string): void {
-    this.#count(NAMES.COMMANDS_FAILED, laneId, 1)
+    this.#count(NAMES.COMMANDS_FAILED, new LaneNames(laneId), 1)
   }
 
   recordTimeout(laneId: string): void {
-    this.#count(NAMES.COMMANDS_TIMEOUT, laneId, 1)
+    this.#count(NAMES.COMMANDS_TIMEOUT, new LaneNames(laneId), 1)
   }
 
   recordRetry(laneId: string): void {
-    this.#count(NAMES.COMMANDS_RETRIED, laneId, 1)
+    this.#count(NAMES.COMMANDS_RETRIED, new LaneNames(laneId), 1)
   }
 
   recordDeadLetter(laneId: string): void {
-    this.#count(NAMES.COMMANDS_DEAD_LETTERED, laneId, 1)
+    this.#count(NAMES.COMMANDS_DEAD_LETTERED, new LaneNames(laneId), 1)
   }
 
   recordWaitTime(laneId: string, ms: number): void {
-    this.#record(NAMES.COMMAND_WAIT_TIME, laneId, ms)
+    this.#record(NAMES.COMMAND_WAIT_TIME, new LaneNames(laneId), ms)
   }
 
   setQueueDepth(laneId: string, depth: number): void {
-    this.#set(NAMES.QUEUE_DEPTH, laneId, depth)
+    this.#set(NAMES.QUEUE_DEPTH, new LaneNames(laneId), depth)
   }
 
   setActiveCommands(laneId: string, active: number): void {
-    this.#set(NAMES.QUEUE_ACTIVE, laneId, active)
+    this.#set(NAMES.QUEUE_ACTIVE, new LaneNames(laneId), active)
   }
 
   /** Everything, as it is now. Percentiles are never above the true ones and at most 0.79 % below them. */
@@ -157,7 +176,7 @@ export class QueueMetrics {
     this.#changed = []
     for (const gauged of this.#gauged.values()) {
       this.#writeGauges(gauged)
-      this.#set(NAMES.QUEUE_OLDEST_AGE, gauged.id, oldestAge(gauged))
+      this.#set(NAMES.QUEUE_OLDEST_AGE, gauged.names, oldestAge(gauged))
     }
   }
 
@@ -185,7 +204,7 @@ export class QueueMetrics {
   #gauge(lane: ObservedLane): Gauged {
     const { id } = lane
     const known = this.#gauged.get(id)
-    const gauged = known ?? { id, lanes: new Set(), isChanged: false }
+    const gauged = known ?? { names: new LaneNames(id), lanes: new Set(), isChanged: false }
     gauged.lanes.add(lane)
     if (known !== undefined) return known
     this.#gauged.set(id, gauged)
@@ -212,13 +231,13 @@ export class QueueMetrics {
   }
 
   /** What most commands tell goes to cells that are held; the rest is looked up. */
-  #inMemory(local: LocalMetrics, { id }: Gauged): LaneObserver {
-    for (const name of HOT) local.addPart(name, `${name}.${id}`)
-    const submitted = local.counter(`${NAMES.COMMANDS_SUBMITTED}.${id}`)
-    const started = local.counter(`${NAMES.COMMANDS_STARTED}.${id}`)
-    const completed = local.counter(`${NAMES.COMMANDS_COMPLETED}.${id}`)
-    const wait = local.histogram(`${NAMES.COMMAND_WAIT_TIME}.${id}`)
-    const latency = local.histogram(`${NAMES.COMMAND_LATENCY}.${id}`)
+  #inMemory(local: LocalMetrics, { names }: Gauged): LaneObserver {
+    for (const name of HOT) local.addPart(name, names.of(name))
+    const submitted = local.counter(names.of(NAMES.COMMANDS_SUBMITTED))
+    const started = local.counter(names.of(NAMES.COMMANDS_STARTED))
+    const completed = local.counter(names.of(NAMES.COMMANDS_COMPLETED))
+    const wait = local.histogram(names.of(NAMES.COMMAND_WAIT_TIME))
+    const latency = local.histogram(names.of(NAMES.COMMAND_LATENCY))
     return (fact, value) => {
       if (fact === 'submitted') increment(submitted)
       else if (fact === 'started') {
@@ -227,23 +246,23 @@ export class QueueMetrics {
       } else if (fact === 'completed') {
         increment(completed)
         latency.record(value)
-      } else this.#take(fact, value, id)
+      } else this.#take(fact, value, names)
     }
   }
 
   #elsewhere(gauged: Gauged): LaneObserver {
     return (fact, value) => {
       this.#touch(gauged)
-      this.#take(fact, value, gauged.id)
+      this.#take(fact, value, gauged.names)
     }
   }
 
-  #take(fact: LaneFact, value: number, laneId: string): void {
+  #take(fact: LaneFact, value: number, names: LaneNames): void {
     const counted = COUNTED[fact]
-    if (counted !== undefined) this.#count(counted, laneId, 1)
+    if (counted !== undefined) this.#count(counted, names, 1)
     const timed = TIMED[fact]
-    if (timed !== undefined) this.#record(timed, laneId, value)
-    if (fact === 'limited') this.#count(NAMES.RATE_LIMITED_MS, laneId, value)
+    if (timed !== undefined) this.#record(timed, names, value)
+    if (fact === 'limited') this.#count(NAMES.RATE_LIMITED_MS, names, value)
   }
 
   #touch(gauged: Gauged): void {
@@ -262,27 +281,27 @@ export class QueueMetrics {
 
   #writeGauges(gauged: Gauged): void {
     gauged.isChanged = false
-    for (const [name, of] of GAUGES) this.#set(name, gauged.id, total(gauged, of))
+    for (const [name, of] of GAUGES) this.#set(name, gauged.names, total(gauged, of))
   }
 
-  #count(name: MetricName, laneId: string, by: number): void {
-    const ofLane = `${name}.${laneId}`
+  #count(name: MetricName, names: LaneNames, by: number): void {
+    const ofLane = names.of(name)
     if (this.#local?.isPart(ofLane) !== true) {
       this.#write('incrementCounter', () => this.#backend.incrementCounter(name, by))
     }
     this.#write('incrementCounter', () => this.#backend.incrementCounter(ofLane, by))
   }
 
-  #record(name: MetricName, laneId: string, value: number): void {
-    const ofLane = `${name}.${laneId}`
+  #record(name: MetricName, names: LaneNames, value: number): void {
+    const ofLane = names.of(name)
     if (this.#local?.isPart(ofLane) !== true) {
       this.#write('recordHistogram', () => this.#backend.recordHistogram(name, value))
     }
     this.#write('recordHistogram', () => this.#backend.recordHistogram(ofLane, value))
   }
 
-  #set(name: MetricName, laneId: string, value: number): void {
-    this.#write('setGauge', () => this.#backend.setGauge(`${name}.${laneId}`, value))
+  #set(name: MetricName, names: LaneNames, value: number): void {
+    this.#write('setGauge', () => this.#backend.setGauge(names.of(name), value))
   }
 
   /** A back end that is away would be a fault per write: the first is told, and the next one after a write went well. */

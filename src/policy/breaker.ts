@@ -8,9 +8,7 @@
  *        └─────────────────────────────────────────────────────────────────────────┘
  *                          `halfOpen` trials in a row have succeeded
  *
- * What counts while it is closed: the attempts that ended in the last `windowMs`, kept in ten slices, so that the cost of
- * an attempt and the memory are constant. A slice is forgotten as a whole: an attempt counts for at least nine tenths of
- * the window and never longer than all of it.
+ * What counts while it is closed: the attempts that ended in the last `windowMs`.
  *
  * While it is open or half open, attempts that had been started before still end. They say nothing about now and are
  * not counted. `ended` tells them from trials by the instant of their start, and there are no more of them than were under
@@ -19,6 +17,7 @@
 import { configInvalid } from '../core/errors.js'
 import type { Ask, Gate, Reason } from './gate.js'
 import { checkCount, checkDuration, checkFields } from './option-checks.js'
+import { RecentTally } from './recent-tally.js'
 
 /** Options of a breaker. */
 export type BreakerOptions = {
@@ -64,7 +63,7 @@ export function breakerOptions(where: string, value: unknown): BreakerLimits {
 export class Breaker implements Gate {
   #limits: BreakerLimits
   readonly #onChange: (state: BreakerState) => void
-  #record: RecentAttempts
+  #record: RecentTally
   #state: BreakerState = 'closed'
   /** When it opened last. Every attempt started by then is older than any trial. */
   #openedAt = Number.NEGATIVE_INFINITY
@@ -81,7 +80,7 @@ export class Breaker implements Gate {
   constructor(limits: BreakerLimits, onChange: (state: BreakerState) => void) {
     this.#limits = limits
     this.#onChange = onChange
-    this.#record = new RecentAttempts(limits.windowMs)
+    this.#record = new RecentTally(limits.windowMs)
   }
 
   /** The state at this instant: an open breaker is half open as soon as its time is over. */
@@ -132,7 +131,7 @@ export class Breaker implements Gate {
    * been counted is kept unless `windowMs` changes.
    */
   configure(limits: BreakerLimits): void {
-    if (limits.windowMs !== this.#limits.windowMs) this.#record = new RecentAttempts(limits.windowMs)
+    if (limits.windowMs !== this.#limits.windowMs) this.#record = new RecentTally(limits.windowMs)
     this.#limits = limits
     if (this.#state === 'half_open' && this.#succeeded >= limits.halfOpen) this.#close()
   }
@@ -149,8 +148,8 @@ export class Breaker implements Gate {
     const record = this.#record
     record.add(hasFailed, now)
     const { minimum, failureRatio, windowMs } = this.#limits
-    if (record.ended < minimum || record.failures / record.ended < failureRatio) return
-    this.#open(now, `${record.failures} of ${record.ended} attempts failed within ${windowMs} ms`)
+    if (record.count < minimum || record.marked / record.count < failureRatio) return
+    this.#open(now, `${record.marked} of ${record.count} attempts failed within ${windowMs} ms`)
   }
 
   #trialEnded(how: 'success' | 'failure' | 'neutral', now: number): void {
@@ -168,58 +167,12 @@ export class Breaker implements Gate {
   }
 
   #close(): void {
-    this.#record = new RecentAttempts(this.#limits.windowMs)
+    this.#record = new RecentTally(this.#limits.windowMs)
     this.#enter('closed')
   }
 
   #enter(state: BreakerState): void {
     this.#state = state
     this.#onChange(state)
-  }
-}
-
-const SLICES = 10
-
-/** How many attempts ended lately, and how many of them failed. */
-class RecentAttempts {
-  ended = 0
-  failures = 0
-  readonly #windowMs: number
-  readonly #endedIn = new Array<number>(SLICES).fill(0)
-  readonly #failuresIn = new Array<number>(SLICES).fill(0)
-  /** Start of slice 0: the first attempt after a time without any, so that a burst from there on is counted exactly. */
-  #origin = 0
-  #slice = 0
-
-  constructor(windowMs: number) {
-    this.#windowMs = windowMs
-  }
-
-  add(hasFailed: boolean, now: number): void {
-    this.#moveTo(now)
-    const index = this.#slice % SLICES
-    this.ended++
-    this.#endedIn[index] = (this.#endedIn[index] as number) + 1
-    if (!hasFailed) return
-    this.failures++
-    this.#failuresIn[index] = (this.#failuresIn[index] as number) + 1
-  }
-
-  /** Forgets the slices that are out of the window now. */
-  #moveTo(now: number): void {
-    const slice = Math.floor(((now - this.#origin) * SLICES) / this.#windowMs)
-    const last = Math.min(slice, this.#slice + SLICES)
-    for (let old = this.#slice + 1; old <= last; old++) {
-      const index = old % SLICES
-      this.ended -= this.#endedIn[index] as number
-      this.failures -= this.#failuresIn[index] as number
-      this.#endedIn[index] = 0
-      this.#failuresIn[index] = 0
-    }
-    if (this.ended > 0) this.#slice = Math.max(this.#slice, slice)
-    else {
-      this.#origin = now
-      this.#slice = 0
-    }
   }
 }

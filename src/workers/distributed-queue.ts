@@ -1,7 +1,6 @@
 /** Commands spread over partitions by hand: the contract, and an implementation in one process. */
-import { LaneError, type Random, systemRandom } from '../core/index.js'
+import { configInvalid, LaneError, type Random, systemRandom } from '../core/index.js'
 import { BoundedChannel, type ChannelReceiver, type ChannelSender } from './bounded-channel.js'
-import { configInvalid } from './option-checks.js'
 import { PartitionConfig } from './partition-config.js'
 import { checkedPartition, type Partitioner } from './partitioner.js'
 

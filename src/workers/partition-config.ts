@@ -1,6 +1,7 @@
 /** Over how many partitions commands are spread, and how. */
+
 import { availableParallelism } from 'node:os'
-import { checkInteger, configInvalid } from './option-checks.js'
+import { checkInteger, configInvalid } from '../core/index.js'
 import { HashPartitioner, type Partitioner, RoundRobinPartitioner } from './partitioner.js'
 
 const STRATEGIES = ['RoundRobin', 'Hash', 'None'] as const

@@ -1,6 +1,5 @@
 /** Which of several partitions a command belongs to. */
-import { LaneError } from '../core/index.js'
-import { checkInteger, configInvalid } from './option-checks.js'
+import { checkInteger, configInvalid, LaneError } from '../core/index.js'
 
 /** What a partitioner sees of a command. */
 export type PartitionedCommand = {

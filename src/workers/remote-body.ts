@@ -7,8 +7,7 @@
  *
  * It is settled once, when both the answer and all reports that were sent before it are here; or when its thread is gone.
  */
-import { type CommandContext, discard, snooze, type Timer, UnrecoverableError } from '../core/index.js'
-import { errorText } from './option-checks.js'
+import { type CommandContext, discard, errorText, snooze, type Timer, UnrecoverableError } from '../core/index.js'
 import type { BodyEnding, BodyStart, Order, Report } from './thread-messages.js'
 import { thrownForm, thrownValue } from './thrown-form.js'
 

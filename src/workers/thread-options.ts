@@ -4,8 +4,15 @@ import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { ResourceLimits, Transferable } from 'node:worker_threads'
-import { type Clock, systemClock } from '../core/index.js'
-import { checkInteger, checkMs, checkOptions, configInvalid } from './option-checks.js'
+import {
+  type Clock,
+  checkInteger,
+  checkMs,
+  checkObject,
+  configInvalid,
+  refuseUnknown,
+  systemClock,
+} from '../core/index.js'
 import {
   CustomPartitioner,
   HashPartitioner,
@@ -57,10 +64,11 @@ const KNOWN = ['threads', 'partition', 'killAfterMs', 'resourceLimits', 'transfe
 const KILL_AFTER_MS = 1000
 
 export function threadSettings(options: ThreadPoolOptions): ThreadSettings {
-  checkOptions('ThreadPool', options, KNOWN)
+  checkObject('ThreadPool options', options)
+  refuseUnknown('ThreadPool', options, KNOWN)
   const { threads = 'auto', killAfterMs = KILL_AFTER_MS, resourceLimits, transfer, clock = systemClock } = options
   if (threads !== 'auto') checkInteger('threads', threads, 1)
-  checkMs('killAfterMs', killAfterMs)
+  checkMs('killAfterMs', killAfterMs, 0)
   if (resourceLimits !== undefined && (typeof resourceLimits !== 'object' || resourceLimits === null)) {
     throw configInvalid('resourceLimits', 'an object', resourceLimits)
   }

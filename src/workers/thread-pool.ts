@@ -3,9 +3,16 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type CommandContext, type Handler, systemClock, UnrecoverableError } from '../core/index.js'
+import {
+  type CommandContext,
+  checkMs,
+  checkObject,
+  type Handler,
+  refuseUnknown,
+  systemClock,
+  UnrecoverableError,
+} from '../core/index.js'
 import { checkPeer } from '../peer/index.js'
-import { checkMs, checkOptions } from './option-checks.js'
 import { checkedPartition } from './partitioner.js'
 import { RemoteBody } from './remote-body.js'
 import { type LineHost, ThreadLine } from './thread-line.js'
@@ -103,9 +110,10 @@ export class ThreadPool implements AsyncDisposable {
    * still run, whose attempts fail. Every call gives the same promise.
    */
   close(options: { readonly timeoutMs?: number | undefined } = {}): Promise<void> {
-    checkOptions('close', options, ['timeoutMs'])
+    checkObject('close options', options)
+    refuseUnknown('close', options, ['timeoutMs'])
     const { timeoutMs = CLOSE_MS } = options
-    checkMs('timeoutMs', timeoutMs)
+    checkMs('timeoutMs', timeoutMs, 0)
     this.#isClosed = true
     this.#closing ??= this.#close(timeoutMs)
     return this.#closing

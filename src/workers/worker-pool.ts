@@ -1,7 +1,15 @@
 /** Workers on a distributed queue, by hand: one per partition, each running one command at a time. */
-import { type Clock, LaneError, systemClock } from '../core/index.js'
+import {
+  type Clock,
+  checkInteger,
+  checkObject,
+  configInvalid,
+  errorText,
+  LaneError,
+  refuseUnknown,
+  systemClock,
+} from '../core/index.js'
 import type { CommandEnvelope, CommandResult, DistributedQueue } from './distributed-queue.js'
-import { checkInteger, checkOptions, configInvalid, errorText } from './option-checks.js'
 
 /** Does the work of a command: its value is the result, what it throws the error. */
 export type Executor = (envelope: CommandEnvelope) => unknown
@@ -21,7 +29,8 @@ export class WorkerPool {
   #workers: Promise<unknown> = Promise.resolve()
 
   constructor(queue: DistributedQueue, options: { readonly clock?: Clock | undefined } = {}) {
-    checkOptions('WorkerPool', options, ['clock'])
+    checkObject('WorkerPool options', options)
+    refuseUnknown('WorkerPool', options, ['clock'])
     if (typeof (queue as Partial<DistributedQueue> | undefined)?.dequeue !== 'function') {
       throw configInvalid('the queue of a WorkerPool', 'a DistributedQueue', queue)
     }

@@ -1,12 +1,5 @@
 /** Metrics through the real SDK and exporter to a collector. */
-import {
-  EXPORTED_METRICS,
-  METRIC_NAMES,
-  type MetricsBackend,
-  QueueMetrics,
-  RateLimitConfig,
-  RetryPolicy,
-} from '@a3s-lab/lane'
+import { METRIC_NAMES, type MetricsBackend, QueueMetrics, RateLimitConfig, RetryPolicy } from '@a3s-lab/lane'
 import {
   ATTR_COMMAND_ID,
   ATTR_COMMAND_TYPE,
@@ -26,6 +19,7 @@ import {
 } from '@a3s-lab/lane/otel'
 import { metrics } from '@opentelemetry/api'
 import { expect, test } from 'vitest'
+import { EXPORTED_METRICS } from '../../src/observe/index.js'
 import { stopping } from '../support/bodies.js'
 import { otelApp } from '../support/otel-app.js'
 import type { OtlpCollector } from '../support/otlp-collector.js'

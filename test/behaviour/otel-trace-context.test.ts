@@ -22,7 +22,7 @@ test.each([
 ])('%s is followed: %s', async (traceparent) => {
   await using app = await otelApp()
   const carried = new OtelTracing().submitted(command, { traceparent })
-  const { traceId, parentSpanId, spanId } = (await app.flush()).only(SPAN_LANE_SUBMIT)
+  const { traceId, parentSpanId, spanId } = (await app.flush()).single(SPAN_LANE_SUBMIT)
   expect([traceId, parentSpanId]).toEqual([TRACE, SPAN])
   expect(carried?.traceparent).toBe(`00-${TRACE}-${spanId}-01`)
 })
@@ -43,7 +43,7 @@ test.each([
 ])('%s begins a new trace: %s', async (traceparent) => {
   await using app = await otelApp()
   new OtelTracing().submitted(command, { traceparent, tracestate: 'vendor=1' })
-  const { traceId, parentSpanId } = (await app.flush()).only(SPAN_LANE_SUBMIT)
+  const { traceId, parentSpanId } = (await app.flush()).single(SPAN_LANE_SUBMIT)
   expect(parentSpanId).toBeUndefined()
   expect(traceId).not.toBe(TRACE)
 })
@@ -53,7 +53,7 @@ test('the trace state of other vendors goes with the command', async () => {
   await using t = await setup({ work: {} }, { tracing: new OtelTracing() })
   const traceContext = { traceparent: `00-${TRACE}-${SPAN}-01`, tracestate: 'congo=t61rcWkgMzE,rojo=00f067aa0ba902b7' }
   const seen = await t.queue.submit('work', (ctx) => ctx.traceContext, { traceContext })
-  const { spanId } = (await app.flush()).only(SPAN_LANE_SUBMIT)
+  const { spanId } = (await app.flush()).single(SPAN_LANE_SUBMIT)
   expect(seen).toEqual({ traceparent: `00-${TRACE}-${spanId}-01`, tracestate: traceContext.tracestate })
 })
 
@@ -100,7 +100,7 @@ test('two processes share a trace by what the record of a command says', async (
       '    a3s.lane.execute',
       '      double 21',
     ])
-    expect(collector.only(SPAN_LANE_EXECUTE).traceId).toBe(collector.only(SPAN_LANE_SUBMIT, run.id).traceId)
+    expect(collector.single(SPAN_LANE_EXECUTE).traceId).toBe(collector.single(SPAN_LANE_SUBMIT, run.id).traceId)
     expect(new Set(collector.spans.map(({ traceId }) => traceId)).size).toBe(1)
   } finally {
     rmSync(folder, { recursive: true, force: true })

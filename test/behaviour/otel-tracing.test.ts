@@ -65,7 +65,7 @@ test('spans have the attributes of the reference and of the messaging convention
   const run = t.queue.submit('work', { type: 'greet' }, { id: 'first' })
   await run
   const collector = await app.flush()
-  const [submit, execute] = [collector.only(SPAN_LANE_SUBMIT), collector.only(SPAN_LANE_EXECUTE)]
+  const [submit, execute] = [collector.single(SPAN_LANE_SUBMIT), collector.single(SPAN_LANE_EXECUTE)]
   const command = {
     'a3s.lane.command_id': 'first',
     'a3s.lane.lane_name': 'work',
@@ -151,7 +151,7 @@ test.each<[string, unknown, { type: string; message: string | undefined }]>([
   await using t = await setup({ work: {} }, { tracing: new OtelTracing() })
   const run = t.queue.submit('work', () => Promise.reject(thrown))
   expect((await errorOf(run))['code']).toBe('COMMAND_FAILED')
-  const span = (await app.flush()).only(SPAN_LANE_EXECUTE)
+  const span = (await app.flush()).single(SPAN_LANE_EXECUTE)
   expect([span.status, span.message, span.attributes['error.type']]).toEqual(['error', expected.message, expected.type])
   expect(span.attributes).toMatchObject({ 'a3s.lane.success': false, 'a3s.lane.outcome': 'failed' })
   expect(span.events.map(({ name, attributes }) => [name, attributes['exception.message']])).toEqual([
@@ -169,7 +169,7 @@ test('an error that cannot be looked at ends its span nevertheless', async () =>
   })
   const run = t.queue.submit('work', () => Promise.reject(hostile))
   expect(await errorOf(run)).toBeInstanceOf(LaneError)
-  expect((await app.flush()).only(SPAN_LANE_EXECUTE).status).toBe('error')
+  expect((await app.flush()).single(SPAN_LANE_EXECUTE).status).toBe('error')
 })
 
 test('a timeout is an error with the code of the timeout', async () => {
@@ -178,7 +178,7 @@ test('a timeout is an error with the code of the timeout', async () => {
   const run = t.queue.submit('work', stopping(t, 'slow', 100))
   await t.clock.advance(50)
   expect((await errorOf(run))['code']).toBe('COMMAND_TIMEOUT')
-  const span = (await app.flush()).only(SPAN_LANE_EXECUTE)
+  const span = (await app.flush()).single(SPAN_LANE_EXECUTE)
   expect([span.status, span.attributes['error.type'], span.attributes['a3s.lane.outcome']]).toEqual([
     'error',
     'COMMAND_TIMEOUT',
@@ -193,7 +193,7 @@ test('a cancelled attempt is no error and no success', async () => {
   await t.clock.settle()
   run.cancel('not needed')
   expect((await errorOf(run))['code']).toBe('COMMAND_CANCELLED')
-  const { status, attributes, events } = (await app.flush()).only(SPAN_LANE_EXECUTE)
+  const { status, attributes, events } = (await app.flush()).single(SPAN_LANE_EXECUTE)
   expect([status, events, attributes['a3s.lane.outcome']]).toEqual(['unset', [], 'cancelled'])
   expect(attributes).not.toHaveProperty('a3s.lane.success')
 })
@@ -235,7 +235,7 @@ test('a refused submit is a span that failed, with the code', async () => {
   await using app = await otelApp()
   await using t = await setup({ work: { capacity: 1 } }, { tracing: new OtelTracing() })
   expect((await errorOf(t.queue.submit('nowhere' as 'work', () => 1)))['code']).toBe('LANE_NOT_FOUND')
-  const { status, kind, attributes } = (await app.flush()).only(SPAN_LANE_SUBMIT)
+  const { status, kind, attributes } = (await app.flush()).single(SPAN_LANE_SUBMIT)
   expect([status, kind, attributes['error.type'], attributes['a3s.lane.outcome']]).toEqual([
     'error',
     'producer',
@@ -254,8 +254,8 @@ test('a command that waits long belongs to the trace of its submit and not to wh
   await first
   const traceId = await second
   const collector = await app.flush()
-  expect(collector.only(SPAN_LANE_SUBMIT, second.id).traceId).toBe(traceId)
-  expect(collector.only(SPAN_LANE_SUBMIT, first.id).traceId).not.toBe(traceId)
+  expect(collector.single(SPAN_LANE_SUBMIT, second.id).traceId).toBe(traceId)
+  expect(collector.single(SPAN_LANE_SUBMIT, first.id).traceId).not.toBe(traceId)
 })
 
 test('each check of a monitor is a span with its status and reasons', async () => {
@@ -337,8 +337,8 @@ test('a handler that throws at once, and one that gives a value at once, are see
   })
   await errorOf(failing)
   const collector = await app.flush()
-  expect(collector.only(SPAN_LANE_EXECUTE, inside.id).spanId).toBe(spanId)
-  expect(collector.only(SPAN_LANE_EXECUTE, failing.id).message).toBe('at once')
+  expect(collector.single(SPAN_LANE_EXECUTE, inside.id).spanId).toBe(spanId)
+  expect(collector.single(SPAN_LANE_EXECUTE, failing.id).message).toBe('at once')
 })
 
 test.each([

@@ -293,6 +293,28 @@ test.each([
   expect(() => createRegistry(t.queue, options as object)).toThrow(text)
 })
 
+test('a submit to no lane has its line from then on, also after an earlier scrape', async () => {
+  await using queue = new QueueManager({ lanes: { known: { priority: 0 } } })
+  const registry = createRegistry(queue)
+  const refused = 'a3s_lane_commands_rejected_total{lane=""}'
+  expect(await registry.metrics()).not.toContain(refused)
+  await queue.submit('unknown', () => 1).catch(() => undefined)
+  expect(await registry.metrics()).toContain(`${refused} 1`)
+})
+
+test('metrics made of LocalMetrics that go elsewhere are counted beside them', async () => {
+  class Elsewhere extends LocalMetrics {
+    override incrementCounter(): void {
+      // to another machine
+    }
+  }
+  await using queue = new QueueManager({ lanes: { a: { priority: 0 } }, metrics: new QueueMetrics(new Elsewhere()) })
+  const registry = createRegistry(queue)
+  await queue.start()
+  await queue.submit('a', () => 1)
+  expect(await registry.metrics()).toContain('a3s_lane_commands_completed_total{lane="a"} 1')
+})
+
 test('writes every line as a registry of prom-client itself would', async () => {
   const lanes = { 'a "quoted"\\lane\n': { priority: 0 }, plain: { priority: 1 } }
   await using queue = new QueueManager({ lanes, metrics: QueueMetrics.local(), deadLetters: 5 })

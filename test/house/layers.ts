@@ -34,7 +34,7 @@ export const layers: Readonly<Record<string, Layer>> = {
       'src/core/errors.ts': 'a bad option is a LaneError, and core/index.ts imports policy: it would be a cycle',
     },
   },
-  observe: { folders: ['core'] },
+  observe: { folders: ['core', 'policy'] },
   'observe/otel': { folders: ['core', 'observe', 'peer'], packages: ['@opentelemetry/api'], node: true },
   'observe/prometheus': { folders: ['core', 'observe', 'peer'], packages: ['prom-client'], node: true },
   peer: { folders: ['core'], node: true },

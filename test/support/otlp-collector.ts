@@ -126,7 +126,7 @@ export class OtlpCollector implements AsyncDisposable {
   }
 
   /** The only span with this name, about this command when one is named. */
-  only(name: string, commandId?: string): CollectedSpan {
+  single(name: string, commandId?: string): CollectedSpan {
     const found = this.named(name).filter(
       ({ attributes }) => commandId === undefined || attributes['a3s.lane.command_id'] === commandId,
     )

@@ -3,6 +3,7 @@ import type { ObservedLane, QueueManager } from '../../core/index.js'
 import {
   EXPORTED_METRICS,
   type ExportedMetric,
+  inMemory,
   LocalMetrics,
   METRIC_NAMES,
   type MetricName,
@@ -77,8 +78,8 @@ function watch(queue: ScrapedQueue): {
 
 /** The queue's own metrics where they are in memory, else some of ours that count beside them. */
 function localMetrics(queue: ScrapedQueue): LocalMetrics {
-  const own = queue.metrics?.backend()
-  if (own instanceof LocalMetrics) return own
+  const own = inMemory(queue.metrics?.backend())
+  if (own !== undefined) return own
   const local = new LocalMetrics()
   queue.observe(new QueueMetrics(local))
   return local

@@ -49,8 +49,8 @@ export class PulledMetric {
   /** How a cluster's main process puts the values of its workers together. */
   readonly aggregator = 'sum'
   readonly #params: PulledMetricParams
-  /** What stands before the value in each line; made once. */
-  #heads: readonly string[] | undefined
+  /** What stands before the value in each line; made when there are more lines than before. */
+  #heads: readonly string[] = []
 
   constructor(params: PulledMetricParams) {
     this.name = params.name
@@ -72,7 +72,9 @@ export class PulledMetric {
   text(): string {
     const { name, help, type } = this
     const lines = this.#lines()
-    this.#heads ??= lines.map(({ metricName = name, sharedLabels }) => `${metricName}${labelText(sharedLabels)} `)
+    if (this.#heads.length !== lines.length) {
+      this.#heads = lines.map(({ metricName = name, sharedLabels }) => `${metricName}${labelText(sharedLabels)} `)
+    }
     let text = `# HELP ${name} ${escaped(help)}\n# TYPE ${name} ${type}`
     for (const [index, head] of this.#heads.entries()) text += `\n${head}${valueText((lines[index] as Line).value)}`
     return text
