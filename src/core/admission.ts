@@ -20,44 +20,46 @@ import { Entry } from './entry.js'
 import { sameData } from './equal.js'
 import { isLaneError, LaneError, show } from './errors.js'
 import type { LaneState } from './lane.js'
+import { policyOf } from './lane-limits.js'
 import type { Outcomes } from './outcomes.js'
 import { PayloadChecks, shuttingDown, unreadable } from './payload-checks.js'
 import { findRun } from './records.js'
 import { createRun, quietRejection, type Run, type RunMethods, rejectRun, type Settle } from './run.js'
 import { SignalWatch } from './signal-watch.js'
+import { type AdmissionSteps, givenOf, type Origin, StoredAdmission, storable } from './stored-admission.js'
 import { type CheckedOptions, checkSubmitOptions, DEFAULT_PRIORITY, type SubmitOptions } from './submit-options.js'
 import { tracedCommand } from './tracing.js'
 import { refuseCost, setTraits } from './traits.js'
 import { isFinal, transition } from './transitions.js'
 
-/** Where a command comes from, when not from outside. */
-export type Origin = {
-  readonly parent?: Entry
-  readonly redrivenFrom?: string
-}
-
-export class Admission {
+export class Admission implements AdmissionSteps {
   readonly #core: QueueCore
   readonly #outcomes: Outcomes
-  readonly #shared: RunMethods
+  readonly shared: RunMethods
   /** Submits whose payload is still being checked. */
   readonly checks: PayloadChecks
   readonly #signals = new SignalWatch()
-  readonly #deduplication: Deduplication
+  readonly deduplication: Deduplication
+  /** The way in where there is a storage. */
+  readonly stored: StoredAdmission
 
   constructor(core: QueueCore, outcomes: Outcomes, shared: RunMethods) {
     this.#core = core
     this.#outcomes = outcomes
-    this.#shared = shared
-    this.checks = new PayloadChecks(core, (run, settle, error) => this.#refused(run, settle, error))
-    this.#deduplication = new Deduplication(core, outcomes, (run, reason) => void run.cancel(reason))
+    this.shared = shared
+    this.checks = new PayloadChecks(core, (run, settle, error) => this.refused(run, settle, error))
+    this.stored = new StoredAdmission(core, outcomes, this)
+    this.deduplication = new Deduplication(core, outcomes, (run, reason) => void run.cancel(reason))
   }
 
   submit(laneId: string, command: unknown, options?: SubmitOptions, origin?: Origin): Run {
     const core = this.#core
     const lane = core.findLane(laneId)
     const isPlain = options === undefined && origin === undefined && lane?.limits.takesPlain === true && core.takesPlain
-    if (isPlain && readPlain(command)) return this.#accept(lane, plainType, plainPayload)
+    if (isPlain && readPlain(command)) {
+      if (core.journal === undefined) return this.#accept(lane, plainType, plainPayload)
+      return this.#storedPlain(lane, plainType, plainPayload)
+    }
     return this.#submitWith(lane, laneId, command, options, origin)
   }
 
@@ -82,10 +84,10 @@ export class Admission {
   /** A run that was refused. What is not an error of ours came from the command's own accessors. */
   refuse(laneId: unknown, type: string, cause: unknown, id?: string): Run {
     const error = isLaneError(cause) ? cause : unreadable(cause)
-    const shared = { ...this.#shared, accepted: quietRejection(error) }
+    const shared = { ...this.shared, accepted: quietRejection(error) }
     const lane = typeof laneId === 'string' ? laneId : show(laneId)
     const run = createRun(id ?? this.#core.newId(this.#core.nextSeq()), lane, type, 'pending', shared)
-    this.#refused(run, run.inner as Settle, error)
+    this.refused(run, run.inner as Settle, error)
     return run
   }
 
@@ -99,17 +101,18 @@ export class Admission {
     let type = 'unknown'
     let id: string | undefined
     try {
-      const parsed = parseCommand(command)
+      let parsed = parseCommand(command)
       type = parsed.type
       const defaults = command instanceof DefinedCommand ? command.definition.defaults : undefined
       const checked = checkSubmitOptions(withDefaults(options, defaults), this.#core.clock)
       id = checked.id
       if (this.#core.isShuttingDown) throw shuttingDown()
       if (lane === undefined) throw laneNotFound(laneId)
+      if (this.#core.journal !== undefined && !checked.ephemeral) parsed = storable(this.#core, parsed, checked)
       const known = id === undefined ? undefined : this.#knownRun(id, parsed)
       if (known !== undefined) return known
       refuseCost(lane, checked)
-      const owner = checked.dedupe === undefined ? undefined : this.#deduplication.meet(checked.dedupe)
+      const owner = checked.dedupe === undefined ? undefined : this.deduplication.meet(checked.dedupe)
       return owner ?? this.#check(lane, parsed, checked, origin)
     } catch (error) {
       // Under an id that is another command's, a refusal would look like that command's.
@@ -141,13 +144,13 @@ export class Admission {
       lane.id,
       parsed.type,
       'pending',
-      this.#shared,
+      this.shared,
     )
     const checkedLater = valid.catch((error: unknown) => {
       throw schemaError(what, error)
     })
-    this.checks.add(run, parsed, checkedLater, (body) => void admit(body, run))
-    if (checked.dedupe !== undefined) this.#deduplication.hold(checked.dedupe, run)
+    this.checks.add(run, parsed, checkedLater, (body) => this.stored.acceptance(admit(body, run)))
+    if (checked.dedupe !== undefined) this.deduplication.hold(checked.dedupe, run)
     return run
   }
 
@@ -160,12 +163,23 @@ export class Admission {
   /** The run that has this id already. `CONFLICT` when it is another command's. */
   #knownRun(id: string, parsed: ParsedCommand): Run | undefined {
     const run = findRun(this.#core, id) ?? this.checks.find(id)
-    if (run === undefined) return undefined
+    if (run === undefined) return this.#settledRun(id, parsed)
     const entry = this.#core.entryOf(run)
     const body = entry?.details?.given ?? entry?.body ?? this.checks.bodyOf(run)
-    if (run.commandType !== parsed.type || !sameBody(parsed, body)) {
-      throw new LaneError('CONFLICT', `The id '${id}' belongs to another command`, { fields: { id } })
-    }
+    if (run.commandType !== parsed.type || !sameBody(parsed, body)) throw idTaken(id)
+    return this.#duplicate(run)
+  }
+
+  /** The run of a command that has settled and is in the storage only. */
+  #settledRun(id: string, parsed: ParsedCommand): Run | undefined {
+    const { recovery } = this.#core
+    const row = recovery?.recall(id)
+    if (recovery === undefined || row === undefined) return undefined
+    if (row.commandType !== parsed.type || !sameBody(parsed, givenOf(row))) throw idTaken(id)
+    return this.#duplicate(recovery.settledRun(row))
+  }
+
+  #duplicate(run: Run): Run {
     this.#core.lanes.get(run.laneId)?.observer?.('deduplicated', 0, 0)
     if (this.#core.hasListeners) {
       this.#core.emit('queue.command.deduplicated', { lane_id: run.laneId, command_id: run.id })
@@ -183,22 +197,29 @@ export class Admission {
     this.#checkCapacity(lane)
     const core = this.#core
     const { type, body } = parsed
+    if (core.journal !== undefined && !checked.ephemeral)
+      return this.stored.submit(lane, parsed, checked, origin, early)
     const now = core.turnTime()
     const seq = core.nextSeq()
     const { dueAt, priority, signal } = checked
-    const claim = checked.dedupe === undefined ? undefined : this.#deduplication.stand(checked.dedupe, early)
+    const claim = checked.dedupe === undefined ? undefined : this.deduplication.stand(checked.dedupe, early)
     const follows = claim?.follows !== undefined
     const isPending = dueAt === undefined && !follows
     const state = isPending ? 'pending' : 'delayed'
-    const run = early ?? createRun(checked.id ?? core.newId(seq), lane.id, type, state, this.#shared)
+    const run = early ?? createRun(checked.id ?? core.newId(seq), lane.id, type, state, this.shared)
     run.state = state
     const entry = new Entry(run, lane, body, 0, priority, policyOf(lane, checked), now)
     entry.more.seq = seq
-    this.#attach(entry, checked, origin)
-    if (signal !== undefined && !signal.aborted) this.#watch(entry, signal)
+    this.attach(entry, checked, origin)
+    if (signal !== undefined && !signal.aborted) this.watch(entry, signal)
     core.list(entry)
     core.unsettled++
-    if (isPending) {
+    if (core.journal !== undefined) {
+      // Stored commands come and go by their numbers, so all of the queue do.
+      entry.place = seq
+      if (isPending) lane.backlog.putBack(entry)
+      else this.#outcomes.delay(entry, dueAt, follows)
+    } else if (isPending) {
       entry.place = lane.backlog.push(run, body, priority, lane.limits.attempt, now, seq)
     } else {
       entry.place = lane.backlog.reserve(priority, lane.limits.attempt, now, seq)
@@ -206,14 +227,14 @@ export class Admission {
     }
     if (core.tracing !== undefined) entry.more.trace = core.tracing.submitted(tracedCommand(run), checked.traceContext)
     else if (checked.traceContext !== undefined) entry.more.trace = checked.traceContext
-    if (core.hasListeners) this.#announce(run)
+    if (core.hasListeners) this.announce(run)
     if (lane.observer !== undefined) {
       core.hasSubmits = true
       lane.observer('submitted', 0, 0)
     }
     if (isPending) core.joins(entry)
-    else this.#announceDelay(run, (dueAt ?? now) - now, follows)
-    if (claim !== undefined) this.#deduplication.take(claim, run)
+    else this.announceDelay(run, (dueAt ?? now) - now, follows)
+    if (claim !== undefined) this.deduplication.take(claim, run)
     if (signal?.aborted === true) this.#outcomes.cancel(entry, signal.reason)
     const isOrphan = origin?.parent?.run.state === 'cancelled' && !checked.detached
     if (isOrphan) this.#outcomes.cancel(entry, 'its parent was cancelled')
@@ -223,10 +244,10 @@ export class Admission {
   #accept(lane: LaneState, type: string, body: unknown): Run {
     const core = this.#core
     const seq = core.nextSeq()
-    const run = createRun(core.newId(seq), lane.id, type, 'pending', this.#shared)
+    const run = createRun(core.newId(seq), lane.id, type, 'pending', this.shared)
     lane.backlog.push(run, body, DEFAULT_PRIORITY, lane.limits.attempt, core.turnTime(), seq)
     core.unsettled++
-    if (core.hasListeners) this.#announce(run)
+    if (core.hasListeners) this.announce(run)
     if (lane.observer !== undefined) {
       core.hasSubmits = true
       lane.observer('submitted', 0, 0)
@@ -235,8 +256,16 @@ export class Admission {
     return run
   }
 
+  #storedPlain(lane: LaneState, type: string, payload: unknown): Run {
+    try {
+      return this.stored.submitPlain(lane, type, payload)
+    } catch (error) {
+      return this.refuse(lane.id, type, error)
+    }
+  }
+
   /** Ends the run of a submit that was not accepted. */
-  #refused(run: Run, settle: Settle, error: LaneError): void {
+  refused(run: Run, settle: Settle, error: LaneError): void {
     const core = this.#core
     transition(run, error.code === 'COMMAND_CANCELLED' ? 'cancelled' : 'failed')
     const lane = core.lanes.get(run.laneId)
@@ -250,7 +279,7 @@ export class Admission {
     rejectRun(run, settle, error)
   }
 
-  #attach(entry: Entry, checked: CheckedOptions, origin: Origin | undefined): void {
+  attach(entry: Entry, checked: CheckedOptions, origin: Origin | undefined): void {
     const { more } = entry
     if (checked.hasTraits) setTraits(entry, checked.own)
     if (checked.dedupe !== undefined) entry.traits.dedupeId = checked.dedupe.id
@@ -264,29 +293,29 @@ export class Admission {
     parent.more.children.add(entry)
   }
 
-  #announceDelay(run: Run, delayMs: number, follows: boolean): void {
+  announceDelay(run: Run, delayMs: number, follows: boolean): void {
     if (!this.#core.hasListeners || run.state !== 'delayed') return
     const reason = follows ? 'deduplicated' : 'submitted'
     this.#core.emit('queue.command.delayed', { lane_id: run.laneId, command_id: run.id, delay_ms: delayMs, reason })
   }
 
-  #watch(entry: Entry, signal: AbortSignal): void {
+  watch(entry: Entry, signal: AbortSignal): void {
     const cancel = (): void => void this.#outcomes.cancel(entry, signal.reason)
     entry.more.unwatch = this.#signals.watch(signal, cancel)
   }
 
   /** What can start at once does not wait, so it does not count. */
   #checkCapacity(lane: LaneState): void {
-    const { limits, backlog, delayed } = lane
+    const { limits, delayed } = lane
     const canStart = this.#core.started && !lane.paused
     const room = canStart ? Math.max(0, Math.min(limits.max - lane.held, this.#core.scheduler.free)) : 0
-    if (backlog.size + delayed.size < limits.capacity + room) return
+    if (lane.pending + delayed.size + lane.arriving < limits.capacity + room) return
     throw new LaneError('QUEUE_FULL', `Queue error: lane '${lane.id}' is full (${limits.capacity} commands waiting)`, {
       fields: { laneId: lane.id, capacity: limits.capacity },
     })
   }
 
-  #announce(run: Run): void {
+  announce(run: Run): void {
     this.#core.emit('queue.command.submitted', { lane_id: run.laneId, command_id: run.id })
   }
 }
@@ -315,12 +344,10 @@ function readPlain(command: unknown): boolean {
 const withDefaults = (options: SubmitOptions | undefined, defaults: SubmitOptions | undefined): SubmitOptions =>
   defaults === undefined ? (options ?? {}) : { ...defaults, ...options }
 
-const schemaError = (what: string, error: unknown): LaneError => (isLaneError(error) ? error : schemaFault(what, error))
+const idTaken = (id: string): LaneError =>
+  new LaneError('CONFLICT', `The id '${id}' belongs to another command`, { fields: { id } })
 
-const policyOf = ({ limits }: LaneState, { timeoutMs, retry }: CheckedOptions): LaneState['limits']['attempt'] =>
-  timeoutMs === undefined && retry === undefined
-    ? limits.attempt
-    : { ...limits.attempt, timeoutMs: timeoutMs ?? limits.attempt.timeoutMs, retry: retry ?? limits.attempt.retry }
+const schemaError = (what: string, error: unknown): LaneError => (isLaneError(error) ? error : schemaFault(what, error))
 
 /** Whether a second submit of an id means the same command as the first. */
 function sameBody({ type, body }: ParsedCommand, known: unknown): boolean {

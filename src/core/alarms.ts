@@ -52,6 +52,12 @@ export class Alarms {
     this.#arm()
   }
 
+  /** Takes all of them back: nothing happens any more. */
+  clearAll(): void {
+    while (this.#heap.size > 0) this.#heap.pop()
+    this.#arm()
+  }
+
   /**
    * Keeps the one timer at the earliest alarm. A timer that stands too early is left (it re-arms itself when it fires), so
    * that setting and clearing a timeout per attempt does not cost a timer each; with no alarm left it is cleared.

@@ -16,8 +16,9 @@ import { freeKey, holdKey } from './keys.js'
 import type { LaneState } from './lane.js'
 import type { Lending, Loan } from './lending.js'
 import { type Outcome, outcomeOf } from './outcome.js'
-import type { BodyStopper, Outcomes } from './outcomes.js'
-import { Slot, type SlotOwner } from './slot.js'
+import type { Outcomes } from './outcomes.js'
+import { park } from './parked.js'
+import { type BodyStopper, Slot, type SlotOwner } from './slot.js'
 import type { Tracing } from './tracing.js'
 import { transition } from './transitions.js'
 
@@ -34,6 +35,8 @@ export class Attempts implements SlotOwner, BodyStopper {
   readonly #interruption: Interruption
   readonly #host: ContextHost
   readonly #pool: Slot[] = []
+  /** Attempts of this pass whose bodies run when their starts are marked. */
+  #begun: Begun[] = []
 
   constructor(core: QueueCore, outcomes: Outcomes, lending: Lending, interruption: Interruption, host: ContextHost) {
     this.#core = core
@@ -74,7 +77,21 @@ export class Attempts implements SlotOwner, BodyStopper {
       lane.policies?.waitsNoMore(entry)
       if (!this.#isToRun(slot, entry)) return
     }
-    this.#runBody(slot, entry, handler, context)
+    const { journal } = core
+    if (journal === undefined) return this.#runBody(slot, entry, handler, context)
+    if (entry.details?.stored !== undefined) journal.begins(entry, entry.details.stored)
+    this.#begun.push({ slot, entry, handler, context })
+  }
+
+  /** Runs the bodies of the attempts that were started since; their starts are marked first, all in one. */
+  runBegun(): void {
+    if (this.#begun.length === 0) return
+    const begun = this.#begun
+    this.#begun = []
+    this.#core.journal?.mark()
+    for (const { slot, entry, handler, context } of begun) {
+      if (this.#isToRun(slot, entry)) this.#runBody(slot, entry, handler, context)
+    }
   }
 
   #runBody(slot: Slot, entry: Entry, handler: AnyHandler | undefined, context: Context): void {
@@ -185,6 +202,8 @@ export class Attempts implements SlotOwner, BodyStopper {
 
   #noHandler(entry: Entry): void {
     const { commandType } = entry.run
+    // What is stored may be meant for a program that is not there yet.
+    if (entry.details?.stored !== undefined) return park(this.#core, entry)
     const error = new LaneError('HANDLER_NOT_FOUND', `No handler is registered for command type '${commandType}'`)
     this.#outcomes.cannotRun(entry, error)
   }
@@ -331,6 +350,14 @@ export class Attempts implements SlotOwner, BodyStopper {
     slot.onReturned.length = 0
     slot.isPlain = true
   }
+}
+
+/** An attempt that has a slot, and whose body does not run yet. */
+type Begun = {
+  readonly slot: Slot
+  readonly entry: Entry
+  readonly handler: AnyHandler | undefined
+  readonly context: Context
 }
 
 function startSpan(tracing: Tracing, entry: Entry): void {

@@ -82,10 +82,34 @@ export class Backlog {
 
   /** Puts a command back under its original place: a retry or a delay that is due. */
   putBack(entry: Entry): void {
+    this.warm(entry)
+    this.size++
+    this.#lane.cold?.came(entry)
+  }
+
+  /** Brings a command into memory that was counted already: it waited in the storage. */
+  warm(entry: Entry): void {
     const bucket = this.#bucket(entry.priority)
     bucket.putBack(entry)
-    this.size++
     this.#sync(bucket)
+  }
+
+  /** Takes a command out of memory that goes on waiting in the storage; false when it does not stand in its place here. */
+  cool(entry: Entry): boolean {
+    const bucket = this.#buckets.get(entry.priority)
+    if (bucket?.extractEntry(entry) !== true) return false
+    if (!bucket.canTake) this.#cannotTake(bucket)
+    return true
+  }
+
+  /** So many more, or fewer, wait in the storage only. */
+  countCold(more: number): void {
+    this.size += more
+  }
+
+  /** The entry of every command that stands in its place, so not of those in front. */
+  *inPlaces(): Generator<Entry> {
+    for (const bucket of this.#buckets.values()) yield* bucket.entries()
   }
 
   /** Puts a command before all others: it gave up its slot. `seq` is its number in the queue. */
@@ -106,6 +130,7 @@ export class Backlog {
     const entry = bucket.take()
     this.size--
     if (!bucket.canTake) this.#cannotTake(bucket)
+    this.#lane.cold?.left(entry)
     return entry
   }
 
@@ -156,6 +181,7 @@ export class Backlog {
     const bucket = this.#buckets.get(entry.priority)
     if (bucket?.extractEntry(entry) !== true) return false
     this.#shrank(bucket)
+    this.#lane.cold?.left(entry)
     return true
   }
 

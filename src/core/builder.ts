@@ -5,6 +5,7 @@ import type { EventEmitter } from './event-stream.js'
 import { type BuiltInLaneId, defaultLanes } from './lane-config.js'
 import { changedOptions, type LaneDefinition, type LaneOptions } from './lane-options.js'
 import { QueueManager } from './manager.js'
+import type { Storage } from './storage.js'
 
 /** Builds a queue fluently: `await new QueueManagerBuilder().withDefaultLanes().withDlq(100).build()`. */
 export class QueueManagerBuilder<L extends string = never> {
@@ -13,6 +14,7 @@ export class QueueManagerBuilder<L extends string = never> {
   #deadLetters: DeadLetterQueue | undefined
   #metrics: QueueMetrics | undefined
   #alerts: AlertManager | undefined
+  #storage: Storage | undefined
 
   /** Events go to `emitter` when one is given; the queue makes its own otherwise. */
   constructor(emitter?: EventEmitter) {
@@ -37,6 +39,12 @@ export class QueueManagerBuilder<L extends string = never> {
     return this
   }
 
+  /** Where commands are kept: `await LocalStorage.open({ path })`, or one of yours. */
+  withStorage(storage: Storage): this {
+    this.#storage = storage
+    return this
+  }
+
   /** What the queue counts and times by itself. */
   withMetrics(metrics: QueueMetrics): this {
     this.#metrics = metrics
@@ -57,6 +65,7 @@ export class QueueManagerBuilder<L extends string = never> {
       events: this.#emitter,
       metrics: this.#metrics,
       alerts: this.#alerts,
+      storage: this.#storage,
     })
   }
 }

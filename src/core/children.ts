@@ -10,6 +10,7 @@ import { jsonText } from './json.js'
 import type { Lending } from './lending.js'
 import type { CommandRun, Run } from './run.js'
 import type { Slot } from './slot.js'
+import { sizedText } from './stored.js'
 import { checkedCost, type SubmitOptions } from './submit-options.js'
 import { isFinal } from './transitions.js'
 
@@ -37,6 +38,7 @@ export class Children implements ContextHost {
   progress(entry: Entry, value: unknown): void {
     const { run } = entry
     entry.more.lastProgress = value
+    this.#noteNews(entry)
     for (const reader of entry.details?.readers ?? []) reader.push(value)
     if (!this.#core.hasListeners) return
     this.#core.emit('queue.command.progress', { lane_id: run.laneId, command_id: run.id, value })
@@ -46,6 +48,7 @@ export class Children implements ContextHost {
     entry.more.logs ??= []
     const { logs } = entry.more
     if (logs.length === LOG_LINES) logs.shift()
+    this.#noteNews(entry)
     logs.push({
       at: instantText(this.#core.clock.wallNow()),
       attempt,
@@ -53,10 +56,20 @@ export class Children implements ContextHost {
     })
   }
 
-  checkpoint(entry: Entry, state: unknown): void {
-    const text = jsonText('A checkpoint', state)
+  /** A restart is to know of it, but nothing waits for that. */
+  #noteNews({ details }: Entry): void {
+    if (details?.stored !== undefined) this.#core.journal?.touchLater(details.stored)
+  }
+
+  checkpoint(entry: Entry, state: unknown): Promise<void> | undefined {
+    const stored = entry.details?.stored
+    const text = stored === undefined ? jsonText('A checkpoint', state) : sizedText(this.#core, 'A checkpoint', state)
     // A command that has its outcome never goes on.
-    if (!isFinal(entry.run.state)) entry.traits.checkpoint = text
+    if (isFinal(entry.run.state)) return undefined
+    entry.traits.checkpoint = text
+    if (stored === undefined) return undefined
+    this.#core.journal?.touch(entry, stored)
+    return this.#core.journal?.written()
   }
 
   yieldSlot(entry: Entry): Promise<void> {

@@ -5,7 +5,7 @@ import type { DefinedCommand } from './definition.js'
 import type { Entry } from './entry.js'
 import { LaneError } from './errors.js'
 import type { CommandRecord, ListOptions, ListPage } from './records.js'
-import { type CommandRun, quietRejection, type ResultOf } from './run.js'
+import { type CommandRun, quiet, quietRejection, type ResultOf } from './run.js'
 import type { QueueStats } from './stats.js'
 import type { SubmitOptions } from './submit-options.js'
 import type { TraceContext } from './tracing.js'
@@ -48,7 +48,8 @@ export interface CommandContext<P = unknown> {
   /**
    * Saves where the work stands, as JSON (`PAYLOAD_INVALID` for anything else): the next attempt finds it in `restored`, and
    * so does this one after a preemption. A safe point: once `signal` has aborted it saves and then rejects with
-   * `signal.reason`. Kept in memory until the command has its outcome.
+   * `signal.reason`. Kept until the command has its outcome: with a storage it resolves when the state is written, and rejects
+   * with `STORAGE_FAILED` when that could not be done; a crash gives the next attempt the last state that was written.
    */
   readonly checkpoint: (state: unknown) => Promise<void>
   /**
@@ -89,8 +90,8 @@ export type ChildArguments = [laneId: string, command: AnyCommand, options: Subm
 export interface ContextHost {
   progress(entry: Entry, value: unknown): void
   log(entry: Entry, attempt: number, line: unknown): void
-  /** Keeps the state as JSON text. */
-  checkpoint(entry: Entry, state: unknown): void
+  /** Keeps the state as JSON text; gives the promise of its writing where it is written. */
+  checkpoint(entry: Entry, state: unknown): Promise<void> | undefined
   yieldSlot(entry: Entry): Promise<void>
   charge(entry: Entry, cost: unknown): void
   childQueue(parent: Entry): ChildQueue
@@ -167,11 +168,13 @@ export class Context implements CommandContext {
   get checkpoint(): (state: unknown) => Promise<void> {
     return (state) => {
       if (!isLive(this, this.#entry)) return quietRejection(this.#abortReason ?? ended())
+      let written: Promise<void> | undefined
       try {
-        this.#host.checkpoint(this.#entry, state)
+        written = this.#host.checkpoint(this.#entry, state)
       } catch (error) {
         return quietRejection(error)
       }
+      if (written !== undefined) return quiet(written.then(() => this.#throwIfAborted()))
       return this.#abortReason === undefined ? Promise.resolve() : quietRejection(this.#abortReason)
     }
   }
@@ -197,6 +200,10 @@ export class Context implements CommandContext {
   get run(): RunChild {
     return (laneId: string, command: AnyCommand, options?: SubmitOptions) =>
       this.#host.runChild(this.#entry, isLive(this, this.#entry), laneId, command, options) as Promise<never>
+  }
+
+  #throwIfAborted(): void {
+    if (this.#abortReason !== undefined) throw this.#abortReason as Error
   }
 
   /** The attempt is to stop. A signal aborts once, so the first reason stays. */

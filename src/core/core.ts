@@ -17,10 +17,12 @@ import { errorText, LaneError, show } from './errors.js'
 import { EventLog, type Logger, type LogOptions } from './event-log.js'
 import type { EventEmitter } from './event-stream.js'
 import type { EventKey, EventPayloads } from './events.js'
+import type { Journal } from './journal.js'
 import type { LaneState } from './lane.js'
 import { LanePolicies } from './lane-policies.js'
 import type { Observers } from './observation.js'
 import { type Random, randomText } from './random.js'
+import type { Recovery } from './recovery.js'
 import { Retention } from './retention.js'
 import type { Run } from './run.js'
 import { Scheduler } from './scheduler.js'
@@ -92,9 +94,13 @@ export class QueueCore {
   observers: Observers | undefined
   readonly tracing: Tracing | undefined
   readonly logger: Logger | undefined
+  /** The way to the storage; undefined without one. Set once, before anything is submitted. */
+  journal: Journal | undefined
+  /** What the storage holds that is not in memory; undefined without one. */
+  recovery: Recovery | undefined
   readonly #log: EventLog | undefined
   readonly #onFault: ((error: unknown) => void) | undefined
-  readonly #idPrefix: string
+  #idPrefix: string
   #idHigh = ''
   #lastSeq = -1
   #passAsked = false
@@ -122,6 +128,24 @@ export class QueueCore {
     this.tracing = parts.tracing === undefined ? undefined : steadyTracing(parts.tracing, report)
     this.#idPrefix = `${randomText(parts.random, 10)}-`
     this.events.onFilterFault((error) => this.#tellOwner(error))
+  }
+
+  /** Goes on with the ids and numbers of a storage. `nextSeq` is a multiple of 1,296. */
+  continueIds(prefix: string, nextSeq: number): void {
+    this.#idPrefix = prefix
+    this.#lastSeq = nextSeq - 1
+  }
+
+  /** The number that was given last. */
+  get lastSeq(): number {
+    return this.#lastSeq
+  }
+
+  /** The id of the command with this number. */
+  idOf(seq: number): string {
+    const high = Math.floor(seq / LOW_DIGITS.length)
+    const low = LOW_DIGITS[seq % LOW_DIGITS.length] as string
+    return (high === 0 ? this.#idPrefix : this.#idPrefix + high.toString(36)) + low
   }
 
   /** The number of the next command of this queue; they only ever grow. */
@@ -177,10 +201,21 @@ export class QueueCore {
       this.hasSubmits = false
       this.#timeHasPassed = true
     }
-    if (this.started && !this.stopped) this.onPass()
+    const { journal } = this
+    // A storage that takes no writes any more could not tell that anything was done.
+    if (this.started && !this.stopped && journal?.broken === undefined) this.onPass()
     this.#timeIsFresh = false
     this.observers?.turnEnded()
-    if (this.scheduler.held === 0 && this.unsettled === 0) this.onQuiet()
+    journal?.flush()
+    if (!this.isQuiet) return
+    journal?.rest()
+    this.onQuiet()
+  }
+
+  /** Nothing holds a slot, and everything has settled; of a storage that is being closed what waits stays. */
+  get isQuiet(): boolean {
+    if (this.scheduler.held > 0) return false
+    return this.unsettled === 0 || (this.journal !== undefined && this.stopped)
   }
 
   /** Time may have passed within this turn: who asks for it next is told the new one. */
@@ -242,6 +277,13 @@ export class QueueCore {
     this.byId.set(entry.run.id, entry)
   }
 
+  /** Its submit was refused: its id is free. */
+  unlist(entry: Entry): void {
+    if (!entry.more.isListed) return
+    entry.more.isListed = false
+    this.byId.delete(entry.run.id)
+  }
+
   setHandler(type: string, handler: AnyHandler): void {
     this.#handlers.set(type, handler)
     this.#recentType = undefined
@@ -279,7 +321,15 @@ export class QueueCore {
   entryOf(run: Run): Entry | undefined {
     if (run.inner === undefined) return this.settled.entryOf(run)
     if (typeof run.inner === 'object') return run.inner
+    if (this.journal !== undefined) return this.recovery?.fetch(this.seqOfRun(run))
     return this.lanes.get(run.laneId)?.backlog.find(this.seqOf(run.id), (candidate) => candidate === run)
+  }
+
+  /** The number of a command that waits in the storage only. */
+  seqOfRun(run: Run): number {
+    const seq = this.seqOf(run.id)
+    if (seq >= 0 || this.journal === undefined) return seq
+    return this.journal.storage.find(run.id)?.seq ?? -1
   }
 
   /** The number of a command in this queue: read from its id, where that was made here. */

@@ -29,7 +29,14 @@ export type DeadLetter = {
 }
 
 /** What is needed to submit a letter's command again: not data, so not in the letter. */
-export type Redrivable = { readonly command: AnyCommand; readonly options: OwnOptions }
+export type Redrivable = {
+  readonly command: AnyCommand
+  readonly options: OwnOptions
+  /** The letter has left the ring: it is not to be stored any more. */
+  readonly forget?: (() => void) | undefined
+  /** The number under which it is stored. */
+  readonly seq?: number | undefined
+}
 
 /** A bounded ring of dead letters. Several queues may share one. */
 export class DeadLetterQueue {
@@ -69,7 +76,7 @@ export class DeadLetterQueue {
   /** Takes the oldest letter out. */
   pop(): DeadLetter | undefined {
     const [oldest] = this.#letters.keys()
-    if (oldest !== undefined) this.#letters.delete(oldest)
+    if (oldest !== undefined) this.remove(oldest)
     return oldest
   }
 
@@ -87,13 +94,16 @@ export class DeadLetterQueue {
 
   /** Takes a letter out; false when it is not in it. */
   remove(letter: DeadLetter): boolean {
-    return this.#letters.delete(letter)
+    const redrivable = this.#letters.get(letter)
+    const wasIn = this.#letters.delete(letter)
+    redrivable?.forget?.()
+    return wasIn
   }
 
   /** Empties it; gives the number of letters that were in it. */
   clear(): number {
     const { size } = this.#letters
-    this.#letters.clear()
+    for (const letter of this.list()) this.remove(letter)
     return size
   }
 
@@ -115,6 +125,8 @@ export interface DeadLetterHost {
   resubmit(letter: DeadLetter, how: Redrivable): CommandRun
   /** A run that was refused. */
   refused(error: LaneError): CommandRun
+  /** Resolves when what has changed is stored. */
+  written(): Promise<void> | undefined
 }
 
 /** `queue.deadLetters`: the queue's letters, and the way back into it. */
@@ -151,7 +163,9 @@ export class DeadLetters {
 
   /** Takes the oldest letter out. */
   async pop(): Promise<DeadLetter | undefined> {
-    return this.#ring?.pop()
+    const letter = this.#ring?.pop()
+    await this.#host.written()
+    return letter
   }
 
   /**
@@ -172,12 +186,15 @@ export class DeadLetters {
   async discard(which: string | DeadLetterFilter): Promise<number> {
     const letters = typeof which === 'string' ? this.#matching({ ids: [which] }) : this.#matching(which)
     for (const letter of letters) this.#ring?.remove(letter)
+    await this.#host.written()
     return letters.length
   }
 
   /** Takes all letters out; gives how many there were. */
   async clear(): Promise<number> {
-    return this.#ring?.clear() ?? 0
+    const count = this.#ring?.clear() ?? 0
+    await this.#host.written()
+    return count
   }
 
   async #redriveAll(filter: DeadLetterFilter): Promise<CommandRun[]> {

@@ -6,6 +6,7 @@ import { DedupeTable } from '../policy/index.js'
 import type { QueueCore } from './core.js'
 import type { Outcomes } from './outcomes.js'
 import type { Run } from './run.js'
+import type { KeptDedupe } from './stored.js'
 import type { CheckedDedupe } from './submit-options.js'
 import { isFinal } from './transitions.js'
 
@@ -25,6 +26,23 @@ export class Deduplication {
       const next = successor === undefined ? undefined : core.entryOf(successor)
       if (next !== undefined) outcomes.release(next)
     }
+  }
+
+  /** A command of a storage has its dedupe id again, or follows whoever has; a settled one keeps it until its window ends. */
+  restore({ id, mode, until }: KeptDedupe, run: Run): 'owns' | 'follows' {
+    const { clock } = this.#core
+    const left = until === undefined ? 0 : until - clock.wallNow()
+    const dedupe: CheckedDedupe = { id, mode, ttlMs: left > 0 ? left : undefined }
+    if (!isFinal(run.state)) {
+      const claim = this.stand(dedupe, undefined)
+      this.take(claim, run)
+      return claim.follows === undefined ? 'owns' : 'follows'
+    }
+    if (left > 0 && this.#ownerOf(dedupe) === undefined) {
+      this.#table.claim(id, run, clock.now() + left)
+      void this.#table.settled(id, run, clock.now())
+    }
+    return 'owns'
   }
 
   /** The run that a duplicate gets instead of one of its own; undefined when it gets its own. */

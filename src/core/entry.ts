@@ -11,6 +11,7 @@ import type { AttemptPolicy } from './lane-limits.js'
 import type { ProgressReader } from './progress.js'
 import type { Run, Settle } from './run.js'
 import type { Slot } from './slot.js'
+import type { Stored } from './stored.js'
 import type { SubmitOptions } from './submit-options.js'
 import type { AttemptSpan, TraceContext } from './tracing.js'
 import type { Urgent } from './urgency.js'
@@ -98,6 +99,8 @@ export class EntryDetails {
   /** The trace that its submit belongs to, and the span of the attempt that runs. */
   trace: TraceContext | undefined
   span: AttemptSpan | undefined
+  /** What the journal knows of it, when it is stored. */
+  stored: Stored | undefined
 
   constructor(entry: Entry) {
     this.entry = entry

@@ -27,6 +27,15 @@ export const ERROR_CODES = {
   },
   SHUTTING_DOWN: { retryable: false, meaning: 'The queue no longer accepts commands. Nothing was accepted.' },
   DRAIN_TIMEOUT: { retryable: true, meaning: 'The drain limit passed; `unsettled` and `zombies` name what is left.' },
+  STORAGE_FAILED: {
+    retryable: true,
+    meaning: 'The storage could not write or read. What was to be written is not: a refused submit was not accepted.',
+  },
+  STORAGE_LOCKED: { retryable: true, meaning: 'Another process, or another part of this one, has the storage open.' },
+  STORAGE_CORRUPT: {
+    retryable: false,
+    meaning: 'What the storage holds is damaged, or is none of ours. Nothing was changed or deleted.',
+  },
   NOT_FOUND: { retryable: false, meaning: 'No dead letter has this id.' },
   CONFLICT: { retryable: false, meaning: 'The id already belongs to another command. Nothing was accepted.' },
 } as const
@@ -44,10 +53,15 @@ export class LaneError extends Error {
   /** Whether the same call may succeed when it is made again. */
   readonly retryable: boolean
 
-  constructor(code: LaneErrorCode, message: string, options: { cause?: unknown; fields?: LaneErrorFields } = {}) {
+  /** `retryable` where it is not as its code has it. */
+  constructor(
+    code: LaneErrorCode,
+    message: string,
+    options: { cause?: unknown; fields?: LaneErrorFields; retryable?: boolean } = {},
+  ) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined)
     this.code = code
-    this.retryable = ERROR_CODES[code].retryable
+    this.retryable = options.retryable ?? ERROR_CODES[code].retryable
     if (options.fields !== undefined) Object.assign(this, options.fields)
     Object.defineProperty(this, BRAND, { value: true })
   }

@@ -34,6 +34,7 @@ const LEVELS: Readonly<Record<EventKey, LogLevel>> = {
   'queue.command.delayed': 'debug',
   'queue.command.preempted': 'info',
   'queue.command.resumed': 'debug',
+  'queue.command.recovered': 'warn',
   'queue.command.deduplicated': 'debug',
   'queue.command.rejected': 'warn',
   'queue.lane.pressure': 'warn',

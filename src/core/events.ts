@@ -28,6 +28,8 @@ export type EventPayloads = {
   'queue.command.preempted': CommandFields & { readonly by_lane_id: string }
   /** A preempted command goes on: right after its `started`. */
   'queue.command.resumed': CommandFields
+  /** It was running when its process ended without a word: it runs again, as the next attempt. */
+  'queue.command.recovered': CommandFields
   /** A submit met a command that has its id, or its dedupe id: that command's ids. */
   'queue.command.deduplicated': CommandFields
   /** A submit was refused: nothing was accepted. */
@@ -93,6 +95,7 @@ export const EVENTS = {
   QUEUE_COMMAND_DELAYED: 'queue.command.delayed',
   QUEUE_COMMAND_PREEMPTED: 'queue.command.preempted',
   QUEUE_COMMAND_RESUMED: 'queue.command.resumed',
+  QUEUE_COMMAND_RECOVERED: 'queue.command.recovered',
   QUEUE_COMMAND_DEDUPLICATED: 'queue.command.deduplicated',
   QUEUE_COMMAND_REJECTED: 'queue.command.rejected',
   QUEUE_LANE_PRESSURE: 'queue.lane.pressure',

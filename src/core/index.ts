@@ -51,6 +51,21 @@ export * from './rate-limiters.js'
 export type { CommandRecord, ListOptions, ListPage } from './records.js'
 export type { CommandRun, ResultOf } from './run.js'
 export type { QueueStats } from './stats.js'
+export type {
+  ColdCount,
+  ColdPage,
+  Storage,
+  StorageChange,
+  StorageHead,
+  StorageUse,
+  StoredCommand,
+  StoredLetter,
+  StoredOutcome,
+  StoredProgress,
+  StoredQuery,
+  StoredStart,
+  StoredSubmit,
+} from './storage.js'
 export type { SubmitOptions } from './submit-options.js'
 export type { AttemptEnd, AttemptSpan, TraceContext, TracedAttempt, TracedCommand, Tracing } from './tracing.js'
 export type { CommandState, FinalState } from './transitions.js'

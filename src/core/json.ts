@@ -5,12 +5,29 @@ import { errorText, LaneError, show } from './errors.js'
 export function jsonText(what: string, value: unknown): string {
   let text: string | undefined
   try {
-    text = JSON.stringify(value, refuseOthers) as string | undefined
+    // Without a function to ask it is several times as fast, and most values are what they seem.
+    text = isPlainJson(value, DEPTH)
+      ? JSON.stringify(value)
+      : (JSON.stringify(value, refuseOthers) as string | undefined)
   } catch (error) {
     throw notJson(what, errorText(error), error)
   }
   if (text === undefined) throw notJson(what, `got ${show(value)}`)
   return text
+}
+
+/** How deep a value is looked into: deeper ones may be cycles. */
+const DEPTH = 16
+
+/** Whether a value is made of nothing but what JSON has a form for; false, too, when that is not sure. */
+function isPlainJson(value: unknown, depth: number): boolean {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object' || depth === 0 || 'toJSON' in value) return false
+  if (Array.isArray(value)) return value.every((item) => isPlainJson(item, depth - 1))
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false
+  for (const key in value) if (!isPlainJson((value as Record<string, unknown>)[key], depth - 1)) return false
+  return true
 }
 
 function refuseOthers(key: string, value: unknown): unknown {

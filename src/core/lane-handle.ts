@@ -2,6 +2,7 @@
 import { Backlog } from './backlog.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
+import { LaneError } from './errors.js'
 import type { Interruption } from './interruption.js'
 import { holdKeyAgain } from './keys.js'
 import type { LaneState, LaneStatus } from './lane.js'
@@ -56,7 +57,9 @@ export class LaneHandle {
     const before = { options: lane.options, limits: lane.limits, priority: lane.priority }
     lanePriority(`lane '${lane.id}'.priority`, priority)
     const next = changedOptions(lane.options, options)
-    lane.limits = laneLimits(`lane '${lane.id}'`, next)
+    const limits = laneLimits(`lane '${lane.id}'`, next)
+    refuseOtherOrder(lane, limits)
+    lane.limits = limits
     lane.options = next
     lane.priority = priority
     try {
@@ -104,15 +107,13 @@ export class LaneHandle {
   cancelAll(reason?: unknown): number {
     const cancelled: Entry[] = []
     for (const entry of this.#core.runningIn(this.#lane)) this.#outcomes.cancel(entry, reason, cancelled)
-    this.#outcomes.cancelWaiting(this.#lane, reason, cancelled)
-    return this.#count(cancelled)
+    return this.#outcomes.cancelWaiting(this.#lane, reason, cancelled) + this.#count(cancelled)
   }
 
   /** Cancels the commands that wait, delayed ones too; gives their number. */
   clear(reason: unknown = 'the lane was cleared'): number {
     const cancelled: Entry[] = []
-    this.#outcomes.cancelWaiting(this.#lane, reason, cancelled)
-    return this.#count(cancelled)
+    return this.#outcomes.cancelWaiting(this.#lane, reason, cancelled) + this.#count(cancelled)
   }
 
   /** Children of other lanes fall with their parents, but are not this lane's. */
@@ -131,4 +132,15 @@ export class LaneHandle {
     if (this.#core.hasListeners) this.#core.emit(paused ? 'queue.lane.paused' : 'queue.lane.resumed', payload)
     this.#core.askForPass()
   }
+}
+
+/** Commands that wait in the storage only stand there in the order that the lane had. */
+function refuseOtherOrder({ id, cold, limits }: LaneState, next: LaneLimits): void {
+  if (cold?.isFixed !== true) return
+  if (limits.lifo === next.lifo && (limits.keys === undefined) === (next.keys === undefined)) return
+  throw new LaneError(
+    'CONFLICT',
+    `The order and the keys of lane '${id}' cannot change while ${cold.size} of its commands wait in the storage only`,
+    { fields: { laneId: id, cold: cold.size } },
+  )
 }

@@ -17,6 +17,7 @@ export type AttemptPolicy = {
   readonly timeoutMs: number | undefined
   readonly retry: RetryPolicy
   readonly maxDeferrals: number
+  readonly maxRecoveries: number
   readonly zombieGraceMs: number
   readonly preemptGraceMs: number
 }
@@ -82,6 +83,7 @@ export function laneLimits(where: string, options: LaneOptions): LaneLimits {
       timeoutMs: options.timeoutMs,
       retry: retryPolicy(`${where}.retry`, options.retry),
       maxDeferrals: options.maxDeferrals ?? 10,
+      maxRecoveries: options.maxRecoveries ?? 3,
       zombieGraceMs: options.zombieGraceMs ?? 30_000,
       preemptGraceMs: options.preemptGraceMs ?? 5000,
     },
@@ -118,6 +120,7 @@ function checkOptions(where: string, options: LaneOptions): void {
   check('order', (option, value) => checkOneOf(option, value, ['fifo', 'lifo']))
   check('zombieGraceMs', (option, value) => checkMs(option, value, 0))
   check('maxDeferrals', (option, value) => checkInteger(option, value, 0))
+  check('maxRecoveries', (option, value) => checkInteger(option, value, 0))
   check('protected', checkBoolean)
   check('fairness', (option, value) => checkOneOf(option, value, ['none', 'key']))
   check('keyConcurrency', (option, value) => checkLimit(option, value, 1))
@@ -126,6 +129,19 @@ function checkOptions(where: string, options: LaneOptions): void {
   check('preemptGraceMs', (option, value) => checkMs(option, value, 0))
   check('priorityBoost', checkObject)
 }
+
+/** What an attempt of a command goes by: the lane's policy, but for what its submitter says. */
+export const policyOf = (
+  { limits }: { readonly limits: LaneLimits },
+  { timeoutMs, retry }: { readonly timeoutMs?: number | undefined; readonly retry?: RetryPolicyFields | undefined },
+): AttemptPolicy =>
+  timeoutMs === undefined && retry === undefined
+    ? limits.attempt
+    : {
+        ...limits.attempt,
+        timeoutMs: timeoutMs ?? limits.attempt.timeoutMs,
+        retry: retry === undefined ? limits.attempt.retry : retryPolicy('retry', retry),
+      }
 
 /** A policy from an option: one of ours, or its plain form after JSON. */
 export function retryPolicy(option: string, value: RetryPolicyFields | undefined): RetryPolicy {

@@ -40,6 +40,11 @@ export type LaneOptions = {
   readonly zombieGraceMs?: number | undefined
   /** How often `RetryAfterError` or a provider's 429 or 503 may put a command off before it fails. Default 10. */
   readonly maxDeferrals?: number | undefined
+  /**
+   * How often a command may run again because its process ended while it ran. Beyond it, it fails: a command that ends its
+   * process each time does not do so for ever. Counted apart from retries; needs `storage`. Default 3.
+   */
+  readonly maxRecoveries?: number | undefined
   /** Whether its commands take the slot of a running command of a lower, `preemptible` lane when no slot is free. Default false. */
   readonly preempts?: boolean | undefined
   /** Whether its running commands may lose their slot to a lane that `preempts`; they go on later. Default false. */
@@ -77,6 +82,7 @@ export const LANE_OPTIONS = [
   'keyConcurrency',
   'zombieGraceMs',
   'maxDeferrals',
+  'maxRecoveries',
   'preempts',
   'preemptible',
   'preemptGraceMs',

@@ -1,5 +1,6 @@
 /** One lane at run time: its limits, its backlog and its counts. Who starts next is the scheduler's business. */
 import { Backlog } from './backlog.js'
+import type { ColdLane } from './cold-lane.js'
 import type { Entry } from './entry.js'
 import { type LaneLimits, laneLimits } from './lane-limits.js'
 import type { LaneOptions } from './lane-options.js'
@@ -45,6 +46,15 @@ export class LaneState {
   abandoned = 0
   paused = false
   underPressure = false
+  /** Submits under way: not written yet. */
+  arriving = 0
+  /** Commands whose type has no handler, by type: stored ones wait for it. */
+  readonly parked = new Map<string, Set<Entry>>()
+  parkedCount = 0
+  /** So many wait for a handler that the lane waits with them. */
+  isStuck = false
+  /** Its commands that wait in the storage only. */
+  cold: ColdLane | undefined
 
   /** Nothing starts for a while: what is asked before each start has said no. */
   shut = false
@@ -98,12 +108,17 @@ export class LaneState {
 
   /** Whether its next command may have a slot: neither pause nor a closed lane stops a body that has begun. */
   get mayGoOn(): boolean {
-    return (!this.paused && !this.shut) || this.backlog.nextGoesOn
+    return (!this.paused && !this.shut && !this.isStuck) || this.backlog.nextGoesOn
   }
 
   /** Whether a start has to be counted by anything but the lane's own limit. */
   get hasPolicies(): boolean {
     return this.policies !== undefined || this.backlog.keys !== undefined || this.limits.givesBack
+  }
+
+  /** Commands that wait for a slot, or for a handler. */
+  get pending(): number {
+    return this.backlog.size + this.parkedCount
   }
 
   /** Whether a slot of the lane's own limit is free. */
@@ -113,7 +128,7 @@ export class LaneState {
 
   status(): LaneStatus {
     return {
-      pending: this.backlog.size,
+      pending: this.pending,
       active: this.active,
       delayed: this.delayed.size,
       slots: this.held,

@@ -9,11 +9,16 @@
  */
 import type { Admission } from './admission.js'
 import type { Attempts } from './attempts.js'
+import type { Timer } from './clock.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
+import { type Journal, keptError } from './journal.js'
 import { checkMs } from './options.js'
 import type { Outcomes } from './outcomes.js'
+
+/** A storage has at least so long to write what there is when the queue closes. */
+const WRITE_GRACE_MS = 1000
 
 /** Somebody who waits until nothing is left. */
 type Waiter = { readonly quiet: () => void }
@@ -24,6 +29,7 @@ export class Lifecycle {
   readonly #attempts: Attempts
   readonly #admission: Admission
   readonly #waiters = new Set<Waiter>()
+  #starting: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
   constructor(core: QueueCore, outcomes: Outcomes, attempts: Attempts, admission: Admission) {
@@ -34,11 +40,24 @@ export class Lifecycle {
     core.onQuiet = () => this.#quiet()
   }
 
-  start(): void {
+  /** With a storage it resolves when it is written that interrupted commands run again: a crash counts before they do. */
+  async start(): Promise<void> {
+    const { recovery } = this.#core
+    if (recovery?.hasInterrupted === true) {
+      this.#starting ??= recovery.countInterrupted().finally(() => {
+        this.#starting = undefined
+      })
+      await this.#starting
+    }
+    this.#start()
+  }
+
+  #start(): void {
     const core = this.#core
     if (core.started) return
     if (core.stopped) throw new LaneError('SHUTTING_DOWN', 'Queue is shut down and cannot be started')
     core.started = true
+    core.recovery?.start()
     core.askForPass()
   }
 
@@ -78,15 +97,46 @@ export class Lifecycle {
     this.shutdown()
     core.stopped = true
     this.#admission.checks.refuseAll()
-    for (const lane of core.lanes.values()) this.#outcomes.cancelWaiting(lane, reason)
+    const { journal } = core
+    const deadline = core.clock.now() + timeoutMs
+    if (journal === undefined) for (const lane of core.lanes.values()) this.#outcomes.cancelWaiting(lane, reason)
+    else this.#cancelEphemeral(reason)
     core.askForPass()
     if (!(await this.#becomesQuiet(timeoutMs, undefined))) {
       for (const lane of core.lanes.values()) {
-        for (const entry of this.#core.runningIn(lane)) this.#outcomes.cancel(entry, reason)
+        for (const entry of this.#core.runningIn(lane)) {
+          if (entry.details?.stored === undefined) this.#outcomes.cancel(entry, reason)
+          else this.#outcomes.handBack(entry, keptError())
+        }
       }
       this.#attempts.abandonAll(timeoutMs)
     }
+    if (journal !== undefined) await this.#closeJournal(journal, deadline)
     this.#complete()
+  }
+
+  /** What is not stored would be lost without a word. */
+  #cancelEphemeral(reason: string): void {
+    for (const lane of this.#core.lanes.values()) {
+      const waiting = [...lane.delayed, ...lane.backlog.entries()]
+      for (const entry of waiting) if (entry.details?.stored === undefined) this.#outcomes.cancel(entry, reason)
+    }
+  }
+
+  /** Writes what there is to write, lets go of the runs that nobody will settle any more, and closes the storage. */
+  async #closeJournal(journal: Journal, deadline: number): Promise<void> {
+    const { clock } = this.#core
+    const isOver = (): Promise<void> =>
+      new Promise((resolve) => {
+        timer = clock.setTimer(Math.max(WRITE_GRACE_MS, deadline - clock.now()), resolve)
+      })
+    let timer: Timer | undefined
+    const giveUp = isOver()
+    await journal.settle(giveUp)
+    journal.letGo()
+    await Promise.race([journal.close(), giveUp])
+    clock.clearTimer(timer as Timer)
+    this.#core.alarms.clearAll()
   }
 
   /** Whether everything settles and every slot comes back before the limit. */
@@ -119,13 +169,13 @@ export class Lifecycle {
   }
 
   #isQuiet(): boolean {
-    return this.#core.unsettled === 0 && this.#core.scheduler.held === 0
+    return this.#core.isQuiet
   }
 
   /** Nothing is left to do: told after each pass that leaves it so. */
   #quiet(): void {
     for (const waiter of [...this.#waiters]) waiter.quiet()
-    if (this.#core.isShuttingDown) this.#complete()
+    if (this.#core.isShuttingDown && this.#core.unsettled === 0) this.#complete()
   }
 
   #complete(): void {
@@ -145,7 +195,8 @@ export class Lifecycle {
       for (const { run } of lane.delayed) ids.push(run.id)
       for (const { run } of lane.backlog.waiting()) ids.push(run.id)
     }
-    return ids
+    for (const entry of this.#core.journal?.bySeq.values() ?? []) ids.push(entry.run.id)
+    return [...new Set(ids)]
   }
 
   #zombieIds(): string[] {

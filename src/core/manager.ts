@@ -23,12 +23,15 @@ import { checkObservation, type Observation, Observers } from './observation.js'
 import { checkInteger, checkText } from './options.js'
 import { type Outcome, outcomeOf } from './outcome.js'
 import { Outcomes } from './outcomes.js'
+import { unpark } from './parked.js'
 import { runPass } from './pass.js'
 import { PROGRESS_CAPACITY, ProgressReader } from './progress.js'
 import { newCore, type QueueOptions } from './queue-options.js'
 import { type CommandRecord, findRecord, findRun, type ListOptions, type ListPage, listRecords } from './records.js'
+import { Recovery } from './recovery.js'
 import { type CommandRun, type ResultOf, type Run, type RunMethods, untilAborted } from './run.js'
 import { type QueueStats, queueStats } from './stats.js'
+import type { Storage } from './storage.js'
 import type { SubmitOptions } from './submit-options.js'
 import { isFinal } from './transitions.js'
 import { watchedQueue } from './watched-queue.js'
@@ -67,7 +70,8 @@ export class QueueManager<L extends string = string> {
     const interruption = new Interruption(core)
     this.#interruption = interruption
     this.#outcomes = outcomes
-    this.#admission = new Admission(core, outcomes, this.#runMethods())
+    const runMethods = this.#runMethods()
+    this.#admission = new Admission(core, outcomes, runMethods)
     const children = new Children(core, this.#admission, lending, interruption, {
       cancel: (id, reason) => this.cancel(id, reason),
       get: (id) => this.get(id),
@@ -78,19 +82,28 @@ export class QueueManager<L extends string = string> {
     outcomes.stopper = attempts
     this.#lifecycle = new Lifecycle(core, outcomes, attempts, this.#admission)
     this.deadLetters = new DeadLetters(core.deadLetters, {
+      written: () => core.journal?.written(),
       refused: (error) => this.#admission.refuse('', '', error) as CommandRun,
-      resubmit: (letter, { command, options: own }) => {
-        const origin = { redrivenFrom: letter.commandId }
+      resubmit: (letter, { command, options: own, seq }) => {
+        const origin = { redrivenFrom: letter.commandId, ...(seq === undefined ? {} : { redrives: seq }) }
         const run = this.#admission.submit(letter.laneId, command, { ...own, metadata: letter.metadata }, origin)
         if (typeof run.inner === 'function') return run as CommandRun // it was refused: the letter stays
-        core.deadLetters?.remove(letter)
-        const payload = { lane_id: letter.laneId, command_id: letter.commandId, redriven_as: run.id }
-        if (core.hasListeners) core.emit('queue.dead_letter.redriven', payload)
+        const redriven = (): void => {
+          core.deadLetters?.remove(letter)
+          const payload = { lane_id: letter.laneId, command_id: letter.commandId, redriven_as: run.id }
+          if (core.hasListeners) core.emit('queue.dead_letter.redriven', payload)
+        }
+        if (core.journal === undefined) redriven()
+        else run.accepted.then(redriven, () => undefined)
         return run as CommandRun
       },
     })
     const parts = { core, attempts, outcomes, lending, interruption }
     core.onPass = () => runPass(parts)
+    if (core.journal === undefined) return
+    core.journal.host = this.#admission.stored
+    core.recovery = new Recovery(core, core.journal, outcomes, this.#admission.deduplication, runMethods)
+    core.recovery.load()
   }
 
   /**
@@ -107,11 +120,15 @@ export class QueueManager<L extends string = string> {
     if (payload === undefined) this.#core.payloadSchemas.delete(type)
     else this.#core.payloadSchemas.set(type, payload)
     this.#core.setHandler(type, result === undefined ? handler : checkedResults(type, handler, result))
+    unpark(this.#core, type)
   }
 
-  /** Starts work; what was submitted before is seen now. Idempotent. `SHUTTING_DOWN` after the end of the queue. */
+  /**
+   * Starts work; what was submitted before is seen now. Idempotent. `SHUTTING_DOWN` after the end of the queue;
+   * `STORAGE_FAILED` when it could not be written that interrupted commands run again: nothing was started.
+   */
   async start(): Promise<void> {
-    this.#lifecycle.start()
+    await this.#lifecycle.start()
   }
 
   /**
@@ -187,6 +204,11 @@ export class QueueManager<L extends string = string> {
   /** The metrics it was given; undefined when it has none. */
   get metrics(): QueueMetrics | undefined {
     return this.#metrics
+  }
+
+  /** The storage it was given; undefined when it has none. */
+  get storage(): Storage | undefined {
+    return this.#core.journal?.storage
   }
 
   /** The alerts it was given; undefined when it has none. */

@@ -2,33 +2,21 @@
  * What becomes of a command: the only code that moves one to another state after it started, and the only code that
  * settles a run. Counts, then the event, then the run: whoever sees an outcome sees stats and events that agree with it.
  */
-import { commandOf, payloadOf } from './command.js'
+import { bury, letterOf } from './burial.js'
+import { type CancelledError, cancelledError, reasonText } from './cancelled-error.js'
 import type { QueueCore } from './core.js'
-import type { DeadLetter } from './dead-letters.js'
 import type { Entry, Traits } from './entry.js'
-import {
-  type ErrorRecord,
-  errorRecord,
-  errorText,
-  isError,
-  isLaneError,
-  LaneError,
-  type LaneErrorCode,
-  show,
-} from './errors.js'
+import { errorRecord, errorText, isLaneError, LaneError, type LaneErrorCode } from './errors.js'
 import { classify, type Failure } from './failure.js'
 import type { LaneState } from './lane.js'
 import type { LaneFact } from './observation.js'
 import type { Outcome } from './outcome.js'
+import { leaveParked } from './parked.js'
 import { rejectRun } from './run.js'
+import type { BodyStopper } from './slot.js'
+import { type Stored, sizedText } from './stored.js'
 import type { AttemptEnd } from './tracing.js'
 import { isFinal, transition } from './transitions.js'
-
-/** Where a running body is told to stop; the attempts know how. */
-export interface BodyStopper {
-  /** The command has its outcome, its body goes on: the slot is a zombie's until the body ends. */
-  orphan(entry: Entry): void
-}
 
 export class Outcomes {
   readonly #core: QueueCore
@@ -43,7 +31,8 @@ export class Outcomes {
 
   complete(entry: Entry, value: unknown): void {
     const core = this.#core
-    const { run, settle } = entry
+    const { run, settle, details } = entry
+    if (details?.stored !== undefined) return this.#completeStored(entry, details.stored, value)
     transition(run, 'completed')
     entry.result = value
     this.#settled(entry)
@@ -55,6 +44,39 @@ export class Outcomes {
     // Last: it may tell of a change, and whoever hears of that finds counts and events that agree.
     if (entry.lane.policies !== undefined) entry.lane.policies.ended('success', entry)
     settle(value)
+  }
+
+  /** The same for one whose result is to be written first. What has no JSON form fails: it could not be given again. */
+  #completeStored(entry: Entry, stored: Stored, value: unknown): void {
+    const core = this.#core
+    const { run, settle, lane } = entry
+    try {
+      stored.result = value === undefined ? undefined : sizedText(core, `The result of ${run.commandType}`, value)
+    } catch (error) {
+      this.#failed(entry, error, 'COMMAND_FAILED')
+      return lane.policies?.ended('failure', entry)
+    }
+    transition(run, 'completed')
+    entry.result = value
+    this.#settled(entry)
+    this.#endSpan(entry, 'completed')
+    this.#afterwards(entry, () => {
+      this.#tell(entry, 'completed')
+      if (core.hasListeners) core.emit('queue.command.completed', { lane_id: run.laneId, command_id: run.id })
+      settle(value)
+    })
+    lane.policies?.ended('success', entry)
+  }
+
+  /** What others learn of an outcome: at once, or when it is written. */
+  #afterwards(entry: Entry, tell: () => void): void {
+    const stored = entry.details?.stored
+    if (stored === undefined) return tell()
+    stored.tell = () => {
+      this.#core.unsettled--
+      tell()
+    }
+    this.#core.journal?.touch(entry, stored)
   }
 
   /** The handler gave an outcome of its own. */
@@ -83,7 +105,7 @@ export class Outcomes {
   preempted(entry: Entry, taker: LaneState): void {
     const core = this.#core
     const { lane, run } = entry
-    if (core.stopped) return this.#cancelled(entry, cancelledError('the queue was closed'))
+    if (this.#isOver(entry)) return this.#cancelled(entry, cancelledError('the queue was closed'))
     transition(run, 'pending')
     entry.traits.isPreempted = true
     entry.more.readyAt = core.turnTime()
@@ -96,7 +118,24 @@ export class Outcomes {
       core.emit('queue.command.preempted', { lane_id: lane.id, command_id: run.id, by_lane_id: taker.id })
     }
     core.joins(entry)
+    this.#changed(entry)
     lane.policies?.ended('neutral', entry)
+  }
+
+  /** Whether it cannot go on later: the queue has stopped, and nothing keeps it for the next one. */
+  #isOver({ details }: Entry): boolean {
+    return this.#core.stopped && details?.stored === undefined
+  }
+
+  /** The queue closes while a stored command runs: the next queue runs it again, and its crash budget is not spent. */
+  handBack(entry: Entry, error: LaneError): void {
+    const { run, context, details } = entry
+    this.stopper.orphan(entry)
+    transition(run, 'pending')
+    this.#changed(entry)
+    this.#endSpan(entry, 'cancelled', error)
+    context?.abort(error)
+    details?.traits?.goOn?.(error)
   }
 
   /** Fails a command that cannot run at all. */
@@ -112,6 +151,7 @@ export class Outcomes {
     const { run, lane, context } = entry
     const { state } = run
     if (isFinal(state)) return false
+    if (entry.details?.stored?.isArriving === true) return entry.details.stored.cancelArriving(reason)
     const error = cancelledError(reason)
     if (state === 'pending') this.#takeOutOfBacklog(entry)
     else if (state === 'delayed') this.#takeOutOfDelayed(entry)
@@ -126,12 +166,15 @@ export class Outcomes {
     return true
   }
 
-  /** Cancels everything that waits in a lane now. */
-  cancelWaiting(lane: LaneState, reason: unknown, cancelled: Entry[] = []): void {
+  /** Cancels everything that waits in a lane now; gives how many of it wait in the storage only and are cancelled soon. */
+  cancelWaiting(lane: LaneState, reason: unknown, cancelled: Entry[] = []): number {
+    const cold = lane.cold?.clear((entry) => this.cancel(entry, reason)) ?? 0
     // A listener may submit while it is told: what comes later is not meant.
     const waiting = lane.backlog.size
     // First, so that none of them comes to wait because another one ended.
     for (const entry of [...lane.delayed]) this.cancel(entry, reason, cancelled)
+    for (const parked of [...lane.parked.values()])
+      for (const entry of [...parked]) this.cancel(entry, reason, cancelled)
     for (let left = waiting; left > 0; left--) {
       const entry = lane.backlog.takeAny()
       if (entry === undefined) break
@@ -143,6 +186,7 @@ export class Outcomes {
       context?.abort(error)
       entry.details?.traits?.goOn?.(error)
     }
+    return cold
   }
 
   /** The delay of a command is over. One whose earlier body still runs waits for that to end. */
@@ -186,7 +230,9 @@ export class Outcomes {
   #attemptFailed(entry: Entry, error: unknown, code: 'COMMAND_FAILED' | 'COMMAND_TIMEOUT'): void {
     const core = this.#core
     const { run, policy } = entry
-    if (core.stopped || !policy.retry.shouldRetry(entry.details?.retries ?? 0)) return this.#failed(entry, error, code)
+    if (this.#isOver(entry) || !policy.retry.shouldRetry(entry.details?.retries ?? 0)) {
+      return this.#failed(entry, error, code)
+    }
     this.#note(entry, error)
     const attempt = ++entry.more.retries
     const delayMs = policy.retry.drawDelay(attempt, () => core.random.next())
@@ -200,7 +246,7 @@ export class Outcomes {
   /** Put off by its handler or by a provider, who may close the lane for others too. */
   #deferred(entry: Entry, error: unknown, { delayMs, closesLane }: Extract<Failure, { kind: 'deferred' }>): void {
     if (closesLane) this.#core.policiesOf(entry.lane).closeFor(delayMs)
-    if (entry.more.deferrals >= entry.policy.maxDeferrals || this.#core.stopped) {
+    if (entry.more.deferrals >= entry.policy.maxDeferrals || this.#isOver(entry)) {
       return this.#failed(entry, error, 'COMMAND_FAILED')
     }
     entry.more.deferrals++
@@ -210,7 +256,7 @@ export class Outcomes {
   #putOff(entry: Entry, delayMs: number, reason: 'snoozed' | 'deferred'): void {
     const core = this.#core
     const { run } = entry
-    if (core.stopped) return this.#cancelled(entry, cancelledError('the queue was closed'))
+    if (this.#isOver(entry)) return this.#cancelled(entry, cancelledError('the queue was closed'))
     this.#delay(entry, delayMs, () => {
       this.#endSpan(entry, 'deferred', undefined, delayMs)
       entry.lane.observer?.('deferred', 0, 0)
@@ -224,6 +270,7 @@ export class Outcomes {
     const core = this.#core
     transition(entry.run, 'delayed')
     this.delay(entry, core.clock.now() + delayMs)
+    this.#changed(entry)
     tell()
     if (delayMs > 0 || entry.run.state !== 'delayed') return
     core.alarms.clear(entry.more.alarm)
@@ -240,15 +287,18 @@ export class Outcomes {
     transition(run, timedOut ? 'timed_out' : 'failed')
     this.#settled(entry)
     this.#endSpan(entry, timedOut ? 'timed_out' : 'failed', error)
-    if (core.deadLetters !== undefined) this.#bury(entry, text)
-    this.#tell(entry, timedOut ? 'timed_out' : 'failed')
-    if (core.hasListeners) {
-      const payload = { lane_id: run.laneId, command_id: run.id, error: text }
-      core.emit(timedOut ? 'queue.command.timeout' : 'queue.command.failed', payload)
-    }
-    this.#waitsNoMore(entry)
-    const isOurs = isLaneError(error) && error.code === code
-    rejectRun(run, settle, isOurs ? error : new LaneError(code, text, { cause: error }))
+    const letter = core.deadLetters === undefined ? undefined : letterOf(core, entry, text)
+    this.#afterwards(entry, () => {
+      if (letter !== undefined) bury(core, entry, letter)
+      this.#tell(entry, timedOut ? 'timed_out' : 'failed')
+      if (core.hasListeners) {
+        const payload = { lane_id: run.laneId, command_id: run.id, error: text }
+        core.emit(timedOut ? 'queue.command.timeout' : 'queue.command.failed', payload)
+      }
+      this.#waitsNoMore(entry)
+      const isOurs = isLaneError(error) && error.code === code
+      rejectRun(run, settle, isOurs ? error : new LaneError(code, text, { cause: error }))
+    })
   }
 
   /** Ends a command as cancelled, and its children with it. */
@@ -258,14 +308,16 @@ export class Outcomes {
     entry.more.error = errorRecord(error)
     transition(run, 'cancelled')
     this.#settled(entry)
-    entry.lane.observer?.('cancelled', 0, 0)
     this.#endSpan(entry, 'cancelled', error)
-    if (core.hasListeners) {
-      const payload = { lane_id: run.laneId, command_id: run.id, reason: reasonText(error.reason) }
-      core.emit('queue.command.cancelled', payload)
-    }
-    this.#waitsNoMore(entry)
-    rejectRun(run, settle, error)
+    this.#afterwards(entry, () => {
+      entry.lane.observer?.('cancelled', 0, 0)
+      if (core.hasListeners) {
+        const payload = { lane_id: run.laneId, command_id: run.id, reason: reasonText(error.reason) }
+        core.emit('queue.command.cancelled', payload)
+      }
+      this.#waitsNoMore(entry)
+      rejectRun(run, settle, error)
+    })
     for (const child of [...(details?.children ?? [])]) this.cancel(child, error.reason, cancelled)
   }
 
@@ -278,7 +330,9 @@ export class Outcomes {
   #settled(entry: Entry): void {
     const core = this.#core
     entry.endedAt = core.turnTime()
-    core.unsettled--
+    const stored = entry.details?.stored
+    if (stored === undefined) core.unsettled--
+    else stored.settle = entry.settle
     core.settled.keep(entry)
     entry.letGo()
     const { details } = entry
@@ -304,29 +358,6 @@ export class Outcomes {
     if (traits.dedupeId !== undefined) this.onOwnerSettled(traits.dedupeId, entry)
   }
 
-  #bury(entry: Entry, error: string): void {
-    const core = this.#core
-    const { run, body, more } = entry
-    const letter: DeadLetter = {
-      commandId: run.id,
-      commandType: run.commandType,
-      laneId: run.laneId,
-      payload: payloadOf(body),
-      error,
-      errorDetails: more.error as ErrorRecord,
-      attempts: entry.attempt,
-      failedAt: core.instant(core.turnTime()),
-      history: more.history ?? [],
-      ...(more.metadata === undefined ? {} : { metadata: more.metadata }),
-      ...(more.redrivenFrom === undefined ? {} : { redrivenFrom: more.redrivenFrom }),
-    }
-    core.deadLetters?.keep(letter, { command: commandOf(run.commandType, body), options: more.own ?? {} })
-    entry.lane.observer?.('dead_lettered', 0, 0)
-    if (!core.hasListeners) return
-    const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }
-    core.emit('queue.command.dead_lettered', payload)
-  }
-
   /** Tells who measures the lane how an attempt ended, and how long it ran; -1 when there was none. */
   #tell({ lane, attempt, startedAt, endedAt }: Entry, fact: LaneFact): void {
     if (lane.observer === undefined) return
@@ -349,8 +380,15 @@ export class Outcomes {
     entry.more.history.push({ attempt: entry.attempt, error: errorText(error), at })
   }
 
+  /** Something of an unsettled command has changed that a restart has to know. */
+  #changed(entry: Entry): void {
+    const stored = entry.details?.stored
+    if (stored !== undefined) this.#core.journal?.touch(entry, stored)
+  }
+
   #takeOutOfBacklog(entry: Entry): void {
     const { lane, run } = entry
+    if (leaveParked(entry)) return
     if (!lane.backlog.extractReturned(entry)) lane.backlog.extract(run, this.#core.seqOfEntry(entry))
   }
 
@@ -359,22 +397,4 @@ export class Outcomes {
     this.#core.alarms.clear(entry.more.alarm)
     entry.more.alarm = undefined
   }
-}
-
-/** The error of a cancelled command; `reason` is what the canceller gave. */
-type CancelledError = LaneError & { readonly reason?: unknown }
-
-/** The error of a cancelled command. A reason that is an error becomes its cause. */
-export function cancelledError(reason: unknown): CancelledError {
-  const text = reasonText(reason)
-  return new LaneError('COMMAND_CANCELLED', text === '' ? 'Command cancelled' : `Command cancelled: ${text}`, {
-    ...(isError(reason) ? { cause: reason } : {}),
-    fields: { reason },
-  })
-}
-
-function reasonText(reason: unknown): string {
-  if (reason === undefined) return ''
-  if (typeof reason === 'string') return reason
-  return isError(reason) ? errorText(reason) : show(reason)
 }

@@ -18,8 +18,10 @@ export type PassParts = {
 
 export function runPass({ core, attempts, outcomes, lending, interruption }: PassParts): void {
   startAll(core, attempts, outcomes)
+  attempts.runBegun()
   // It takes nothing from anybody, and whoever has a slot of its own goes before.
   const hasServed = lending.serve(attempts, outcomes)
+  attempts.runBegun()
   interruption.countYielded()
   const hasAsked = interruption.askForSlots()
   // Handlers and listeners to an abort were called: what they have submitted came after everything had started.

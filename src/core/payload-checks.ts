@@ -1,8 +1,9 @@
 /** Submits whose payload is checked by a schema that takes its time: each has its run at once, and is accepted when its payload is. */
+
+import { cancelledError } from './cancelled-error.js'
 import type { ParsedCommand } from './command.js'
 import type { QueueCore } from './core.js'
 import { errorText, isLaneError, LaneError } from './errors.js'
-import { cancelledError } from './outcomes.js'
 import type { Run, Settle } from './run.js'
 
 /** A submit under way. */
@@ -45,8 +46,13 @@ export class PayloadChecks {
     return [...this.#checking.keys()].map((run) => run.id)
   }
 
-  /** Waits for the payload of a run, then admits it. */
-  add(run: Run, parsed: ParsedCommand, valid: Promise<unknown>, admit: (body: unknown) => void): void {
+  /** Waits for the payload of a run, then admits it; `admit` may give a promise of the acceptance. */
+  add(
+    run: Run,
+    parsed: ParsedCommand,
+    valid: Promise<unknown>,
+    admit: (body: unknown) => Promise<void> | undefined,
+  ): void {
     const core = this.#core
     const settle = run.inner as Settle
     let isOpen = true
@@ -72,8 +78,9 @@ export class PayloadChecks {
         end()
         try {
           if (core.isShuttingDown) throw shuttingDown()
-          admit(body)
-          resolve()
+          const later = admit(body)
+          if (later === undefined) resolve()
+          else later.then(resolve, reject)
         } catch (error) {
           fail(isLaneError(error) ? error : unreadable(error))
         }

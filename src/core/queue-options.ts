@@ -6,15 +6,17 @@ import { DeadLetterQueue } from './dead-letters.js'
 import { configInvalid } from './errors.js'
 import { checkedLog, type Logger } from './event-log.js'
 import { EVENT_CAPACITY, EventEmitter } from './event-stream.js'
+import { Journal } from './journal.js'
 import { LaneState } from './lane.js'
 import { lanePriority } from './lane-limits.js'
 import type { LaneDefinition } from './lane-options.js'
 import { LanePolicies } from './lane-policies.js'
 import { checkObservation } from './observation.js'
-import { checkInteger, checkLimit, checkObject, checkText, refuseUnknown } from './options.js'
-import { type Random, systemRandom } from './random.js'
+import { checkInteger, checkLimit, checkMs, checkObject, checkText, refuseUnknown } from './options.js'
+import { type Random, randomText, systemRandom } from './random.js'
 import { payloadOfCommand } from './records.js'
 import { steadyClock, steadyRandom } from './steady.js'
+import type { Storage } from './storage.js'
 import { checkedTracing, type Tracing } from './tracing.js'
 
 /** Options of a queue. */
@@ -27,8 +29,17 @@ export type QueueOptions<L extends string = string> = {
   readonly deadLetters?: boolean | number | DeadLetterQueue | undefined
   /** How far a reader of events may lag behind (default 256), or an emitter of yours. */
   readonly events?: { readonly capacity?: number | undefined } | EventEmitter | undefined
-  /** Settled commands that `get` and `list` still find, and whose id still gives the same run. Default 100; 0 for none. */
-  readonly retention?: { readonly count?: number | undefined } | undefined
+  /**
+   * Settled commands that `get` and `list` still find, and whose id still gives the same run: the newest `count`, default 100,
+   * 0 for none. With a storage the default is 10,000, those that settled more than `ageMs` ago go (default 7 days), and
+   * a restart loses none of them.
+   */
+  readonly retention?: { readonly count?: number | undefined; readonly ageMs?: number | undefined } | undefined
+  /**
+   * Where commands are kept, so that none that was accepted is lost: `await LocalStorage.open({ path })` of
+   * `@a3s-lab/lane/storage`, or one of yours. The queue closes it. Default: memory only.
+   */
+  readonly storage?: Storage | undefined
   /** Called with faults outside any command's outcome, as `queue.fault` tells them. Default: nothing. */
   readonly onFault?: ((error: unknown) => void) | undefined
   /** What the queue counts and times, by itself: `QueueMetrics.local()`, or with a back end of yours. Default none. */
@@ -51,6 +62,7 @@ const QUEUE_OPTIONS = [
   'deadLetters',
   'events',
   'retention',
+  'storage',
   'onFault',
   'metrics',
   'alerts',
@@ -73,9 +85,14 @@ export function newCore(options: QueueOptions): QueueCore {
   checkObject('events', events)
   if (!(events instanceof EventEmitter)) refuseUnknown('events', events, ['capacity'])
   checkObject('retention', retention)
-  refuseUnknown('retention', retention, ['count'])
-  const retained = retention.count ?? 100
-  checkInteger('retention.count', retained, 0)
+  refuseUnknown('retention', retention, ['count', 'ageMs'])
+  const { storage } = options
+  if (storage !== undefined) checkStorage(storage)
+  const kept = retention.count ?? (storage === undefined ? IN_MEMORY : STORED)
+  checkInteger('retention.count', kept, 0)
+  if (retention.ageMs !== undefined) checkAge(retention.ageMs, storage)
+  // What a storage keeps is read there.
+  const retained = storage === undefined ? kept : Math.min(kept, IN_MEMORY)
   const log = checkedLog(options.logger, options.logPayloads)
   const report = (error: unknown): void => core.fault(error)
   const core: QueueCore = new QueueCore({
@@ -95,7 +112,39 @@ export function newCore(options: QueueOptions): QueueCore {
   for (const lane of lanes) core.lanes.set(lane.id, lane)
   core.scheduler.add(lanes)
   makePolicies(core, lanes)
+  // Last: who is refused for another reason has not begun to use it.
+  if (storage !== undefined) attach(core, storage, { count: kept, ageMs: retention.ageMs ?? WEEK_MS })
   return core
+}
+
+/** Settled commands that are kept in memory, and in a storage; and for how long there. */
+const IN_MEMORY = 100
+const STORED = 10_000
+const WEEK_MS = 7 * 24 * 60 * 60 * 1000
+
+function attach(
+  core: QueueCore,
+  storage: Storage,
+  retention: { readonly count: number; readonly ageMs: number },
+): void {
+  const head = storage.attach({
+    idPrefix: `${randomText(core.random, 10)}-`,
+    retention,
+    now: () => core.clock.wallNow(),
+    onFault: (error) => core.fault(error),
+  })
+  core.journal = new Journal(core, storage, head)
+  core.continueIds(head.idPrefix, head.nextSeq)
+}
+
+function checkStorage(storage: unknown): void {
+  const { attach: begin, write } = new Object(storage) as Partial<Storage>
+  if (typeof begin !== 'function' || typeof write !== 'function') throw configInvalid('storage', 'a Storage', storage)
+}
+
+function checkAge(ageMs: number, storage: Storage | undefined): void {
+  checkMs('retention.ageMs', ageMs, 'above 0')
+  if (storage === undefined) throw configInvalid('retention.ageMs', 'left out without a storage', ageMs)
 }
 
 /** Policies of the lanes that need some. A limit that does not fit its group leaves no lane in any group. */

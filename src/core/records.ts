@@ -4,8 +4,11 @@ import { payloadOf } from './command.js'
 import type { QueueCore } from './core.js'
 import type { AttemptFailure, Entry, LogLine } from './entry.js'
 import { configInvalid, type ErrorRecord } from './errors.js'
+import type { Journal } from './journal.js'
 import { checkInteger, checkObject, checkOneOf, refuseUnknown } from './options.js'
+import { storedRecord } from './recovery.js'
 import type { Run } from './run.js'
+import type { Storage, StoredCommand, StoredQuery } from './storage.js'
 import type { TraceContext } from './tracing.js'
 import { COMMAND_STATES, type CommandState } from './transitions.js'
 
@@ -53,8 +56,13 @@ export type ListPage = { readonly items: readonly CommandRecord[]; readonly next
 /** The command with this id, settled ones too while they are kept. */
 export function findRecord(core: QueueCore, id: string): CommandRecord | undefined {
   const run = findRun(core, id)
-  // What has a run here has an entry, or is found waiting and gets one.
-  return run === undefined ? undefined : entryRecord(core, core.entryOf(run) as Entry)
+  // What has a run here has an entry, or is found waiting and gets one; one that is in the storage only is read there.
+  if (run !== undefined && (core.journal === undefined || typeof run.inner !== 'function')) {
+    const entry = core.entryOf(run)
+    if (entry !== undefined) return entryRecord(core, entry)
+  }
+  const row = core.recovery?.recall(id)
+  return row === undefined ? undefined : storedRecord(core, row)
 }
 
 /** The payload of a command that is known. */
@@ -69,6 +77,8 @@ export function findRun(core: QueueCore, id: string): Run | undefined {
   const known = core.byId.get(id)
   if (known !== undefined) return known.run
   const seq = core.seqOf(id)
+  if (core.journal !== undefined)
+    return storedRun(core, core.journal, seq < 0 ? (core.recovery?.recall(id)?.seq ?? -1) : seq)
   if (seq < 0) return undefined
   const isIt = (run: Run): boolean => run.id === id
   for (const lane of core.lanes.values()) {
@@ -79,6 +89,15 @@ export function findRun(core: QueueCore, id: string): Run | undefined {
   }
   for (const entry of core.settled) if (entry.run.id === id) return entry.run
   return undefined
+}
+
+/** The run of a stored command, or of one that is kept in memory only, which is found by its id. */
+function storedRun(core: QueueCore, { bySeq, coldRuns }: Journal, seq: number): Run | undefined {
+  if (seq < 0) return undefined
+  const known = bySeq.get(seq)?.run ?? coldRuns.get(seq)
+  if (known !== undefined) return known
+  for (const entry of core.settled) if (core.seqOfEntry(entry) === seq) return entry.run
+  return core.recovery?.fetch(seq)?.run
 }
 
 /** A page of commands. `CONFIG_INVALID` for options that are not allowed. */
@@ -92,7 +111,10 @@ export function listRecords(core: QueueCore, options: ListOptions): ListPage {
   const from = options.cursor === undefined ? 0 : cursorSeq(options.cursor)
   const lanes = [...core.lanes.values()].filter((lane) => laneId === undefined || lane.id === laneId)
   const found: { readonly seq: number; readonly record: () => CommandRecord }[] = []
+  const seen = new Set<number>()
   const add = (seq: number, runState: CommandState, record: () => CommandRecord): void => {
+    if (seen.has(seq)) return
+    seen.add(seq)
     if (seq >= from && (state === undefined || runState === state)) found.push({ seq, record })
   }
   const addEntry = (entry: Entry): void => add(core.seqOfEntry(entry), entry.run.state, () => entryRecord(core, entry))
@@ -107,10 +129,32 @@ export function listRecords(core: QueueCore, options: ListOptions): ListPage {
     lane.delayed.forEach(addEntry)
   }
   for (const entry of core.settled) if (laneId === undefined || entry.lane.id === laneId) addEntry(entry)
+  for (const lane of lanes) for (const parked of lane.parked.values()) parked.forEach(addEntry)
+  // Last, so that what is in memory is told as it is now.
+  if (core.journal !== undefined) {
+    const query = { laneId, state, fromSeq: from, limit: limit + 1 }
+    for (const row of unseenRows(core.journal.storage, query, seen))
+      add(row.seq, row.state, () => storedRecord(core, row))
+  }
   found.sort((a, b) => a.seq - b.seq)
   const items = found.slice(0, limit).map(({ record }) => record())
   const next = found[limit]
   return next === undefined ? { items } : { items, nextCursor: String(next.seq) }
+}
+
+/** The stored commands of a page that are not in memory. */
+function* unseenRows(storage: Storage, query: StoredQuery, seen: ReadonlySet<number>): Generator<StoredCommand> {
+  let { fromSeq } = query
+  for (let left = query.limit; left > 0; ) {
+    const rows = storage.list({ ...query, fromSeq })
+    for (const row of rows) {
+      fromSeq = row.seq + 1
+      if (seen.has(row.seq) || left === 0) continue
+      left--
+      yield row
+    }
+    if (rows.length < query.limit) return
+  }
 }
 
 function cursorSeq(cursor: unknown): number {
@@ -134,6 +178,8 @@ function waitingRecord(core: QueueCore, { run, body, priority, arrivedAt }: Wait
 
 function entryRecord(core: QueueCore, entry: Entry): CommandRecord {
   const { run, body, priority, details } = entry
+  // Nothing of an outcome is told before it is written.
+  if (details?.stored?.tell !== undefined) return unwrittenRecord(core, entry)
   const optional = {
     startedAt: entry.startedAt === undefined ? undefined : core.instant(entry.startedAt),
     endedAt: entry.endedAt === undefined ? undefined : core.instant(entry.endedAt),
@@ -154,4 +200,10 @@ function entryRecord(core: QueueCore, entry: Entry): CommandRecord {
     attempt: entry.attempt,
     ...Object.fromEntries(present),
   }
+}
+
+/** A command whose outcome is being written, as it was before. */
+function unwrittenRecord(core: QueueCore, { run, body, priority, arrivedAt, attempt }: Entry): CommandRecord {
+  const waiting = waitingRecord(core, { run, body, priority, arrivedAt: arrivedAt as number })
+  return { ...waiting, state: attempt === 0 ? 'pending' : 'active', attempt }
 }

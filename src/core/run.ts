@@ -113,8 +113,10 @@ export function rejectRun(run: Run, settle: Settle, error: unknown): void {
 }
 
 /** A rejected promise that is quiet until somebody looks. */
-export function quietRejection(error: unknown): Promise<never> {
-  const promise = Promise.reject(error)
+export const quietRejection = (error: unknown): Promise<never> => quiet(Promise.reject(error))
+
+/** A promise that is nobody's unhandled rejection. */
+export function quiet<P extends Promise<unknown>>(promise: P): P {
   promise.catch(ignore)
   return promise
 }

@@ -78,3 +78,9 @@ export class Slot {
     return this.laneTo !== undefined || this.capTo !== undefined
   }
 }
+
+/** Where a running body is told to stop; the attempts know how. */
+export interface BodyStopper {
+  /** The command has its outcome, its body goes on: the slot is a zombie's until the body ends. */
+  orphan(entry: Entry): void
+}

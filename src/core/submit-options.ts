@@ -46,6 +46,11 @@ export type SubmitOptions = {
   readonly cost?: Cost | undefined
   /** Keeps other commands of this dedupe id out while this one lives, and for `ttlMs` after its submission. Default none. */
   readonly dedupe?: DedupeOptions | undefined
+  /**
+   * Kept in memory only, although the queue has a storage: lost with the process. What has no stored form, a function or a
+   * command with an `execute` of its own, needs it there. Without a storage it says nothing. Default false.
+   */
+  readonly ephemeral?: boolean | undefined
   /** Submitted through `ctx.queue`, the command is not cancelled with its parent. Default false. */
   readonly detached?: boolean | undefined
   /** Cancels the command when it aborts; its reason becomes the reason of the cancellation. */
@@ -71,6 +76,7 @@ const SUBMIT_OPTIONS = [
   'weight',
   'cost',
   'dedupe',
+  'ephemeral',
   'detached',
   'signal',
   'traceContext',
@@ -91,6 +97,7 @@ export type CheckedOptions = {
   readonly retry: RetryPolicy | undefined
   readonly dueAt: number | undefined
   readonly detached: boolean
+  readonly ephemeral: boolean
   readonly signal: AbortSignal | undefined
   readonly traceContext: TraceContext | undefined
   readonly metadata: unknown
@@ -113,6 +120,7 @@ export function checkSubmitOptions(options: SubmitOptions, clock: Clock): Checke
   if (priority !== undefined) checkInteger('submit priority', priority, 0, LOWEST_PRIORITY)
   if (timeoutMs !== undefined) checkMs('submit timeoutMs', timeoutMs, 'above 0')
   if (detached !== undefined) checkBoolean('submit detached', detached)
+  if (options.ephemeral !== undefined) checkBoolean('submit ephemeral', options.ephemeral)
   if (signal !== undefined && !isSignal(signal)) throw configInvalid('submit signal', 'an AbortSignal', signal)
   const hasTraits = key !== undefined || weight !== undefined || cost !== undefined || deadlineMs !== undefined
   if (hasTraits) checkTraits(options)
@@ -124,6 +132,7 @@ export function checkSubmitOptions(options: SubmitOptions, clock: Clock): Checke
     retry: retry === undefined ? undefined : retryPolicy('submit retry', retry),
     dueAt: dueAt(options, clock),
     detached: detached ?? false,
+    ephemeral: options.ephemeral ?? false,
     signal,
     traceContext: traceContext === undefined ? undefined : checkedTrace('submit traceContext', traceContext),
     metadata: options.metadata,

@@ -30,7 +30,7 @@ export function watchedQueue(core: QueueCore): ObservedQueue {
 const watchedLane = (core: QueueCore, lane: LaneState): ObservedLane => ({
   id: lane.id,
   get pending() {
-    return lane.backlog.size
+    return lane.pending
   },
   get active() {
     return lane.active

@@ -1,4 +1,6 @@
+export * from './describe-storage.js'
 export * from './event-recorder.js'
+export * from './memory-storage.js'
 export * from './seeded-random.js'
 export { type SimulationOptions, simulate } from './simulate.js'
 export type { Arrival, SimulatedHandler } from './simulate-arrival.js'

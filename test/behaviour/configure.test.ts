@@ -310,6 +310,7 @@ test('everything may change at once', async () => {
     fairness: 'key',
     keyConcurrency: 2,
     zombieGraceMs: 100,
+    maxRecoveries: 1,
     maxDeferrals: 3,
     preempts: true,
     preemptible: true,

@@ -300,7 +300,8 @@ test.each([
   ['deadlineMs', { deadlineMs: 0 }, 'submit deadlineMs must be a number of milliseconds, above 0, got 0'],
   ['key', { key: '' }, 'submit key must be a string that is not empty, got ""'],
   ['weight', { weight: 0 }, 'submit weight must be a number above 0, got 0'],
-  ['an option that is not built', { ephemeral: true }, "submit has no option 'ephemeral'"],
+  ['an option that there is not', { lease: 5 }, "submit has no option 'lease'"],
+  ['ephemeral', { ephemeral: 1 }, 'submit ephemeral must be true or false, got 1'],
   ['id', { id: '' }, 'submit id must be a string that is not empty, got ""'],
   ['priority', { priority: -1 }, 'submit priority must be an integer from 0 to 2097150, got -1'],
   ['priority too low', { priority: 2_097_151 }, 'submit priority must be an integer from 0 to 2097150, got 2097151'],
@@ -384,7 +385,12 @@ test.each([
     { lanes: { a: { priority: 0 } }, lane: 1 },
     "QueueManager has no option 'lane'; did you mean 'lanes'?",
   ],
-  ['storage', { lanes: { a: { priority: 0 } }, storage: {} }, "QueueManager has no option 'storage'"],
+  ['a storage', { lanes: { a: { priority: 0 } }, storage: {} }, 'storage must be a Storage, got {}'],
+  [
+    'an age without a storage',
+    { lanes: { a: { priority: 0 } }, retention: { ageMs: 5 } },
+    'retention.ageMs must be left out without a storage, got 5',
+  ],
   [
     'a maxConcurrency of 0',
     { lanes: { a: { priority: 0 } }, maxConcurrency: 0 },
@@ -423,9 +429,9 @@ test.each([
     "lane 'a'.priority must be an integer from 0 to 255, got 256",
   ],
   [
-    'a lane option that is not built',
-    { lanes: { a: { priority: 0, maxRecoveries: 1 } } },
-    "lane 'a' has no option 'maxRecoveries'",
+    'a crash budget below 0',
+    { lanes: { a: { priority: 0, maxRecoveries: -1 } } },
+    "lane 'a'.maxRecoveries must be an integer of at least 0, got -1",
   ],
   [
     'a lane maximum of 0',

@@ -1,0 +1,382 @@
+/**
+ * What goes to the storage, and when. Changes gather while a write is under way, and go together in the next one: the busier
+ * the queue, the larger the batches, and a quiet queue waits for nobody.
+ *
+ * A batch holds what its commands are at the moment of writing, not what happened to them: a command that has changed three
+ * times since is written once. So a batch that failed needs no replay; what was in it is written anew, as it is then. Only
+ * new commands are given back to their submitters instead: their submits are refused.
+ *
+ * Nobody is told of anything before it is written: a submit is accepted, an outcome is told, a checkpoint resolves with the
+ * answer of its batch.
+ *
+ * Starts are not worth a write of their own. They are marked (`Storage.begin`) before the bodies run, which a crash of the
+ * process leaves in place, and written a little later if the attempt still runs then.
+ */
+import type { Alarm } from './alarms.js'
+import type { QueueCore } from './core.js'
+import type { Entry } from './entry.js'
+import { errorText, isLaneError, LaneError } from './errors.js'
+import { quiet, quietRejection, type Run, rejectRun, type Settle } from './run.js'
+import type { Storage, StorageChange, StorageHead, StoredStart } from './storage.js'
+import { type Stored, storedOf, storedOutcome, storedProgress, storedSubmit, type Times } from './stored.js'
+import { isFinal } from './transitions.js'
+
+/** How long a running attempt goes unwritten: its start is marked, so nothing depends on it. */
+const START_WRITTEN_AFTER_MS = 50
+
+/** Waiting commands of a lane in memory, where the storage does not say. */
+const WINDOW = 4096
+
+/** The first and the longest pause before what could not be written is tried again. */
+const RETRY_MS = 100
+const LONGEST_RETRY_MS = 1000
+
+/** Whoever takes in what was written, or hears that it was not. */
+export interface JournalHost {
+  /** The submit of this command is written: it is accepted. */
+  accepted(entry: Entry): void
+  /** The submit of this command could not be written. */
+  refused(entry: Entry, error: LaneError): void
+}
+
+/** What goes into one batch. */
+class Batch {
+  readonly arrivals: Entry[] = []
+  readonly changed: Entry[] = []
+  readonly others: StorageChange[] = []
+  /** Commands whose outcome it holds; known when it is written. */
+  readonly settled: Entry[] = []
+  #promise: Promise<void> | undefined
+  #resolve: (() => void) | undefined
+  #reject: ((error: unknown) => void) | undefined
+
+  get isEmpty(): boolean {
+    return this.arrivals.length === 0 && this.changed.length === 0 && this.others.length === 0
+  }
+
+  /** Resolves when the batch is written; rejects when it could not be. */
+  get written(): Promise<void> {
+    this.#promise ??= quiet(
+      new Promise<void>((resolve, reject) => {
+        this.#resolve = resolve
+        this.#reject = reject
+      }),
+    )
+    return this.#promise
+  }
+
+  answer(error?: LaneError): void {
+    if (error === undefined) this.#resolve?.()
+    else this.#reject?.(error)
+  }
+}
+
+export class Journal {
+  readonly #core: QueueCore
+  readonly #storage: Storage
+  readonly #writesAtOnce: number
+  readonly idPrefix: string
+  readonly nextSeq: number
+  readonly maxPayloadBytes: number
+  /** Waiting commands of a lane that are kept in memory; between that and twice as many. */
+  readonly window: number
+  /** Stored commands in memory that are unsettled, or whose outcome is not written yet, by number. */
+  readonly bySeq = new Map<number, Entry>()
+  /** Runs whose command waits in the storage only. */
+  readonly coldRuns = new Map<number, Run>()
+  host: JournalHost | undefined
+  #batch = new Batch()
+  #underWay = 0
+  /** When the running commands are looked through for what is not written. */
+  #lookAlarm: Alarm | undefined
+  #retryAlarm: Alarm | undefined
+  #retryMs = RETRY_MS
+  #starts: StoredStart[] = []
+  readonly #freePlaces: number[] = []
+  #places = 0
+  /** Why the storage takes no writes any more. */
+  broken: LaneError | undefined
+  #isClosed = false
+  readonly #waiters: (() => void)[] = []
+
+  constructor(core: QueueCore, storage: Storage, head: StorageHead) {
+    this.#core = core
+    this.#storage = storage
+    this.#writesAtOnce = storage.writesAtOnce ?? 1
+    this.maxPayloadBytes = storage.maxPayloadBytes ?? Number.POSITIVE_INFINITY
+    this.window = Math.max(1, storage.window ?? WINDOW)
+    this.idPrefix = head.idPrefix
+    this.nextSeq = head.nextSeq
+  }
+
+  get storage(): Storage {
+    return this.#storage
+  }
+
+  /** Whether anything is not written yet. */
+  get isBusy(): boolean {
+    return this.#underWay > 0 || !this.#batch.isEmpty
+  }
+
+  /** A new command: accepted, or refused, when it is written. Gives the promise of that. */
+  arrive(entry: Entry, stored: Stored): Promise<void> {
+    if (this.broken !== undefined) throw this.broken
+    this.bySeq.set(stored.seq, entry)
+    this.#batch.arrivals.push(entry)
+    this.#core.askForPass()
+    return this.#batch.written
+  }
+
+  /** A command has changed. */
+  touch(entry: Entry, stored: Stored): void {
+    if (stored.isDirty) return
+    stored.isDirty = true
+    this.#batch.changed.push(entry)
+    this.#core.askForPass()
+  }
+
+  /** A running command has news, and it is enough when they are written soon. */
+  touchLater(stored: Stored): void {
+    stored.hasNews = true
+    this.#lookSoon()
+  }
+
+  /** Something that belongs to no command in memory. */
+  add(change: StorageChange): void {
+    this.#batch.others.push(change)
+    this.#core.askForPass()
+  }
+
+  /** Resolves when all that has changed until now is written; rejects when it could not be. */
+  written(): Promise<void> {
+    if (this.broken !== undefined) return quietRejection(this.broken)
+    return this.#batch.isEmpty ? this.#answered() : this.#batch.written
+  }
+
+  /** An attempt begins; to be marked with `mark` before its body runs. */
+  begins(entry: Entry, stored: Stored): void {
+    if (stored.place < 0) stored.place = this.#freePlaces.pop() ?? this.#places++
+    stored.markedAttempt = entry.attempt
+    this.#starts.push({ place: stored.place, seq: stored.seq, attempt: entry.attempt })
+    this.#lookSoon()
+  }
+
+  /** Marks the attempts that begin. */
+  mark(): void {
+    if (this.#starts.length === 0) return
+    const starts = this.#starts
+    this.#starts = []
+    try {
+      this.#storage.begin(starts)
+    } catch (error) {
+      // The bodies run all the same: a crash would count one attempt less.
+      this.#core.fault(storageError('Could not mark the start of an attempt', error))
+    }
+  }
+
+  /** Writes what has gathered, as far as writes may be under way. Asked at the end of each pass. */
+  flush(): void {
+    if (this.#batch.isEmpty || this.#underWay >= this.#writesAtOnce || this.broken !== undefined) return
+    // What has failed waits for its time; a new command may try its luck at once.
+    if (this.#retryAlarm !== undefined && this.#batch.arrivals.length === 0) return
+    const batch = this.#batch
+    this.#batch = new Batch()
+    let answer: unknown
+    this.#underWay++
+    try {
+      answer = this.#storage.write(this.#changesOf(batch))
+    } catch (error) {
+      return this.#failed(batch, error)
+    }
+    if (!(answer instanceof Promise)) return this.#written(batch)
+    answer.then(
+      () => this.#written(batch),
+      (error: unknown) => this.#failed(batch, error),
+    )
+  }
+
+  /** Waits until everything is written that can be, at most until `giveUp` settles. */
+  async settle(giveUp: Promise<unknown>): Promise<void> {
+    let isOver = false
+    void giveUp.then(() => {
+      isOver = true
+    })
+    while (this.isBusy && this.broken === undefined && !isOver) await Promise.race([this.#answered(), giveUp])
+  }
+
+  /** The queue ends: runs whose commands stay stored, or whose outcome could not be written, reject. */
+  letGo(): void {
+    for (const entry of this.bySeq.values()) {
+      const { run, details, settle } = entry
+      const stored = storedOf(entry)
+      for (const reader of details?.readers ?? []) reader.close()
+      if (stored.tell === undefined) rejectRun(run, settle, keptError())
+      else rejectRun(run, stored.settle ?? settle, this.broken ?? unwritten())
+    }
+    for (const run of this.coldRuns.values()) rejectRun(run, run.inner as Settle, keptError())
+    this.bySeq.clear()
+    this.coldRuns.clear()
+  }
+
+  /** Nothing more is written. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#core.alarms.clear(this.#lookAlarm)
+    this.#core.alarms.clear(this.#retryAlarm)
+    try {
+      await this.#storage.close()
+    } catch (error) {
+      this.#core.fault(storageError('Could not close the storage', error))
+    }
+  }
+
+  /** Nothing is left to do: no alarm is needed for what has ended. */
+  rest(): void {
+    this.#core.alarms.clear(this.#lookAlarm)
+    this.#lookAlarm = undefined
+  }
+
+  /** Has what runs looked through in a while: what of it is not written yet. */
+  #lookSoon(): void {
+    const { alarms, clock } = this.#core
+    this.#lookAlarm ??= alarms.set(clock.now() + START_WRITTEN_AFTER_MS, () => {
+      this.#lookAlarm = undefined
+      for (const { entry } of this.#core.slots) {
+        const stored = entry?.details?.stored
+        if (entry === undefined || stored === undefined || isFinal(entry.run.state)) continue
+        if (stored.hasNews || stored.writtenAttempt < entry.attempt) this.touch(entry, stored)
+      }
+    })
+  }
+
+  /** The next answer of the storage; at once when none is awaited. */
+  #answered(): Promise<void> {
+    if (this.#underWay === 0 && this.#batch.isEmpty) return Promise.resolve()
+    return new Promise((resolve) => this.#waiters.push(resolve))
+  }
+
+  #changesOf(batch: Batch): StorageChange[] {
+    const { clock, byId } = this.#core
+    const times: Times = { wall: clock.wallNow(), now: clock.now() }
+    const changes: StorageChange[] = []
+    for (const entry of batch.arrivals) {
+      const { details, run } = entry
+      const stored = storedOf(entry)
+      const command = storedSubmit(entry, stored, times, byId.get(run.id) === entry)
+      changes.push({ kind: 'submit', command, isCold: stored.isCold })
+      if (stored.redrives !== undefined) changes.push({ kind: 'unbury', seq: stored.redrives })
+    }
+    for (const entry of batch.changed) this.#addChange(changes, batch, entry, times)
+    changes.push(...batch.others)
+    return changes
+  }
+
+  #addChange(changes: StorageChange[], batch: Batch, entry: Entry, times: Times): void {
+    const stored = storedOf(entry)
+    const { seq } = stored
+    stored.isDirty = false
+    stored.hasNews = false
+    stored.writtenAttempt = entry.attempt
+    if (!isFinal(entry.run.state)) {
+      stored.isCold = false
+      changes.push({ kind: 'update', seq, ...storedProgress(entry, stored, times) })
+      return
+    }
+    batch.settled.push(entry)
+    changes.push({ kind: 'settle', seq, ...storedOutcome(entry, stored, times) })
+    if (stored.letter !== undefined) {
+      changes.push({ kind: 'bury', letter: { seq, failedAt: times.wall, letter: stored.letter } })
+    }
+  }
+
+  #written(batch: Batch): void {
+    this.#underWay--
+    this.#retryMs = RETRY_MS
+    for (const entry of batch.changed) this.#changeWritten(entry)
+    for (const entry of batch.settled) this.#tell(entry)
+    for (const entry of batch.arrivals) {
+      const stored = storedOf(entry)
+      stored.payload = undefined
+      this.host?.accepted(entry)
+    }
+    batch.answer()
+    this.#tellWaiters()
+  }
+
+  #changeWritten(entry: Entry): void {
+    const stored = storedOf(entry)
+    if (stored.place < 0 || stored.markedAttempt > stored.writtenAttempt) return
+    this.#freePlaces.push(stored.place)
+    stored.place = -1
+  }
+
+  #tell(entry: Entry): void {
+    const stored = storedOf(entry)
+    const { tell } = stored
+    this.bySeq.delete(stored.seq)
+    stored.tell = undefined
+    tell?.()
+  }
+
+  #failed(batch: Batch, cause: unknown): void {
+    const core = this.#core
+    this.#underWay--
+    const error = storageError('Could not write to the storage', cause)
+    if (!error.retryable) this.broken = error
+    for (const entry of batch.changed) {
+      const stored = storedOf(entry)
+      if (stored.isDirty) continue
+      stored.isDirty = true
+      this.#batch.changed.push(entry)
+    }
+    this.#batch.others.push(...batch.others)
+    const refused = this.broken === undefined ? batch.arrivals : [...batch.arrivals, ...this.#batch.arrivals.splice(0)]
+    for (const entry of refused) this.#refuse(entry, error)
+    batch.answer(error)
+    if (this.broken !== undefined) this.#batch.answer(error)
+    core.fault(error)
+    this.#tellWaiters()
+    if (this.broken === undefined && !this.#batch.isEmpty) this.#retryLater()
+  }
+
+  #refuse(entry: Entry, error: LaneError): void {
+    const { seq } = storedOf(entry)
+    this.bySeq.delete(seq)
+    // The write may have been done all the same, and only its answer lost.
+    if (this.broken === undefined) this.#batch.others.push({ kind: 'withdraw', seq })
+    this.host?.refused(entry, error)
+  }
+
+  /** What could not be written is tried again with the next submit, or after a while. */
+  #retryLater(): void {
+    const { alarms, clock } = this.#core
+    alarms.clear(this.#retryAlarm)
+    this.#retryAlarm = alarms.set(clock.now() + this.#retryMs, () => {
+      this.#retryAlarm = undefined
+      this.#core.askForPass()
+    })
+    this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS)
+  }
+
+  #tellWaiters(): void {
+    for (const tell of this.#waiters.splice(0)) tell()
+    this.#core.askForPass()
+  }
+}
+
+/** The queue closes, and the command stays stored. */
+export const keptError = (): LaneError =>
+  new LaneError(
+    'SHUTTING_DOWN',
+    'The queue was closed; the command stays stored and runs when its storage is used again',
+  )
+
+const unwritten = (): LaneError =>
+  new LaneError('STORAGE_FAILED', 'The queue was closed before the outcome was written; the command may run again')
+
+/** Whatever a storage throws, as an error of ours. */
+export function storageError(what: string, cause: unknown): LaneError {
+  if (isLaneError(cause)) return cause
+  return new LaneError('STORAGE_FAILED', `${what}: ${errorText(cause)}`, { cause })
+}
