@@ -197,8 +197,9 @@ export class Admission implements AdmissionSteps {
     this.#checkCapacity(lane)
     const core = this.#core
     const { type, body } = parsed
-    if (core.journal !== undefined && !checked.ephemeral)
+    if (core.journal !== undefined && !checked.ephemeral) {
       return this.stored.submit(lane, parsed, checked, origin, early)
+    }
     const now = core.turnTime()
     const seq = core.nextSeq()
     const { dueAt, priority, signal } = checked
@@ -214,24 +215,11 @@ export class Admission implements AdmissionSteps {
     if (signal !== undefined && !signal.aborted) this.watch(entry, signal)
     core.list(entry)
     core.unsettled++
-    if (core.journal !== undefined) {
-      // Stored commands come and go by their numbers, so all of the queue do.
-      entry.place = seq
-      if (isPending) lane.backlog.putBack(entry)
-      else this.#outcomes.delay(entry, dueAt, follows)
-    } else if (isPending) {
-      entry.place = lane.backlog.push(run, body, priority, lane.limits.attempt, now, seq)
-    } else {
-      entry.place = lane.backlog.reserve(priority, lane.limits.attempt, now, seq)
-      this.#outcomes.delay(entry, dueAt, follows)
-    }
+    this.#place(entry, isPending)
+    if (!isPending) this.#outcomes.delay(entry, dueAt, follows)
     if (core.tracing !== undefined) entry.more.trace = core.tracing.submitted(tracedCommand(run), checked.traceContext)
     else if (checked.traceContext !== undefined) entry.more.trace = checked.traceContext
-    if (core.hasListeners) this.announce(run)
-    if (lane.observer !== undefined) {
-      core.hasSubmits = true
-      lane.observer('submitted', 0, 0)
-    }
+    this.announce(run, lane)
     if (isPending) core.joins(entry)
     else this.announceDelay(run, (dueAt ?? now) - now, follows)
     if (claim !== undefined) this.deduplication.take(claim, run)
@@ -241,17 +229,26 @@ export class Admission implements AdmissionSteps {
     return run
   }
 
+  /** Gives a command its place in its lane, and lets it wait there if it may start. */
+  #place(entry: Entry, isPending: boolean): void {
+    const { run, lane, body, priority, arrivedAt, more } = entry
+    const { backlog, limits } = lane
+    if (this.#core.journal !== undefined) {
+      // Stored commands come and go by their numbers, so all of the queue do.
+      entry.place = more.seq
+      if (isPending) backlog.putBack(entry)
+    } else if (isPending) {
+      entry.place = backlog.push(run, body, priority, limits.attempt, arrivedAt as number, more.seq)
+    } else entry.place = backlog.reserve(priority, limits.attempt, arrivedAt as number, more.seq)
+  }
+
   #accept(lane: LaneState, type: string, body: unknown): Run {
     const core = this.#core
     const seq = core.nextSeq()
     const run = createRun(core.newId(seq), lane.id, type, 'pending', this.shared)
     lane.backlog.push(run, body, DEFAULT_PRIORITY, lane.limits.attempt, core.turnTime(), seq)
     core.unsettled++
-    if (core.hasListeners) this.announce(run)
-    if (lane.observer !== undefined) {
-      core.hasSubmits = true
-      lane.observer('submitted', 0, 0)
-    }
+    this.announce(run, lane)
     core.backlogGrew(lane)
     return run
   }
@@ -315,8 +312,13 @@ export class Admission implements AdmissionSteps {
     })
   }
 
-  announce(run: Run): void {
-    this.#core.emit('queue.command.submitted', { lane_id: run.laneId, command_id: run.id })
+  /** Tells who listens and who measures that a command was accepted. */
+  announce(run: Run, lane: LaneState): void {
+    const core = this.#core
+    if (core.hasListeners) core.emit('queue.command.submitted', { lane_id: run.laneId, command_id: run.id })
+    if (lane.observer === undefined) return
+    core.hasSubmits = true
+    lane.observer('submitted', 0, 0)
   }
 }
 

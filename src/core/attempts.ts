@@ -12,6 +12,7 @@ import type { AnyHandler, QueueCore } from './core.js'
 import type { Entry, Traits } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
 import type { Interruption } from './interruption.js'
+import type { Journal } from './journal.js'
 import { freeKey, holdKey } from './keys.js'
 import type { LaneState } from './lane.js'
 import type { Lending, Loan } from './lending.js'
@@ -77,10 +78,14 @@ export class Attempts implements SlotOwner, BodyStopper {
       lane.policies?.waitsNoMore(entry)
       if (!this.#isToRun(slot, entry)) return
     }
-    const { journal } = core
-    if (journal === undefined) return this.#runBody(slot, entry, handler, context)
-    if (entry.details?.stored !== undefined) journal.begins(entry, entry.details.stored)
-    this.#begun.push({ slot, entry, handler, context })
+    if (core.journal === undefined) return this.#runBody(slot, entry, handler, context)
+    this.#runSoon(core.journal, { slot, entry, handler, context })
+  }
+
+  #runSoon(journal: Journal, begun: Begun): void {
+    const stored = begun.entry.details?.stored
+    if (stored !== undefined) journal.begins(begun.entry, stored)
+    this.#begun.push(begun)
   }
 
   /** Runs the bodies of the attempts that were started since; their starts are marked first, all in one. */

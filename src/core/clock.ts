@@ -16,6 +16,11 @@ export interface Clock {
    */
   setTimer(delayMs: number, fire: () => void, isBackground?: boolean): Timer
   clearTimer(timer: Timer): void
+  /**
+   * Calls `fire` in the next turn of the event loop, when timers and I/O had theirs. A clock without it has one endless
+   * turn: what would wait for the next one is done at once.
+   */
+  nextTurn?(fire: () => void): void
 }
 
 /** Longest delay that a host timer takes; a longer one fires at once. */
@@ -45,6 +50,11 @@ export const systemClock: Clock = {
   },
   clearTimer(timer) {
     clearTimeout((timer as SystemTimer).handle as Parameters<typeof clearTimeout>[0])
+  },
+  nextTurn(fire) {
+    const { setImmediate: immediately } = globalThis as { setImmediate?: (fire: () => void) => void }
+    if (immediately === undefined) setTimeout(fire, 0)
+    else immediately(fire)
   },
 }
 

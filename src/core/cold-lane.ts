@@ -29,6 +29,10 @@ type Group = {
   near: number
   /** Undefined before everything: nothing of it is in memory. Meaningless while nothing is cold. */
   boundary: Place | undefined
+  /** No near command stands behind this place. */
+  last: Place | undefined
+  /** The same of commands that are not written yet. */
+  lastArriving: Place | undefined
 }
 
 /** Makes a command of a row, unless it is in memory. */
@@ -72,17 +76,32 @@ export class ColdLane {
     for (const group of this.#groups.values()) this.#refill(group)
   }
 
-  /** Whether a new command stands behind others that are not in memory. */
+  /** Whether a new command stands behind others that are not in memory, or that fill it. */
   takes(entry: Entry): boolean {
-    if (this.size === 0 || !mayBeCold(entry)) return false
-    const group = this.#groups.get(this.#groupKey(entry.details?.traits?.key))
-    return group !== undefined && group.size > 0 && !this.#isNear(group, entry)
+    const { backlog, arriving } = this.#lane
+    const isFull = backlog.size - this.size + arriving >= this.#window
+    if ((this.size === 0 && !isFull) || !mayBeCold(entry)) return false
+    const group = this.#group(this.#groupKey(entry.details?.traits?.key))
+    if (group.size > 0) return !this.#isNear(group, entry)
+    const place = placeOf(entry)
+    const isBehind = group.lastArriving === undefined || !this.#precedes(place, group.lastArriving)
+    // Of each key something stands in memory, so that the keys take turns.
+    const isFirst = group.key !== null && group.near === 0
+    if (!isFull || isFirst || !isBehind || !this.#isLast(group, entry)) return false
+    group.lastArriving = place
+    return true
   }
 
   /** A command that was written as cold is accepted. False when there is room for it in memory. */
   join(entry: Entry): boolean {
     const group = this.#groups.get(this.#groupKey(entry.details?.traits?.key))
-    if (group === undefined || group.size === 0 || this.#isNear(group, entry)) return false
+    if (group === undefined || (group.size > 0 && this.#isNear(group, entry))) return false
+    if (group.size === 0) {
+      // What fills the memory may have gone meanwhile, or something may have come that stands behind this one.
+      const isFull = this.#lane.backlog.size - this.size >= this.#window
+      if (!isFull || group.near === 0 || !this.#isLast(group, entry)) return false
+      group.boundary = this.#justBefore(group, placeOf(entry))
+    }
     group.size++
     this.#count(1)
     this.#leaveMemory(entry)
@@ -97,6 +116,7 @@ export class ColdLane {
     if (group.size === 0 || this.#isNear(group, entry)) {
       stored.isNear = true
       group.near++
+      if (this.#isLast(group, entry)) group.last = placeOf(entry)
     }
     if (this.#lane.backlog.size - this.size - this.#cooling > 2 * this.#window) this.#cool()
   }
@@ -108,6 +128,10 @@ export class ColdLane {
     stored.isNear = false
     const group = this.#group(this.#groupKey(details?.traits?.key))
     group.near--
+    if (group.near === 0) {
+      group.last = undefined
+      group.lastArriving = undefined
+    }
     if (group.near === 0 && group.size > 0) this.#refill(group)
     else if (group.near === 0 && group.key !== null) this.#groups.delete(group.key)
   }
@@ -215,7 +239,8 @@ export class ColdLane {
 
   #refill(group: Group): void {
     while (group.size > 0 && group.near === 0) {
-      const rows = this.#read(group, group.boundary, this.#page)
+      const limit = Math.max(1, Math.floor(this.#page / this.#groups.size))
+      const rows = this.#read(group, group.boundary, limit)
       for (const row of rows) {
         group.boundary = { priority: row.priority, seq: row.seq }
         const entry = row.seq <= this.#clearedUpTo ? undefined : this.#warm(row)
@@ -225,8 +250,8 @@ export class ColdLane {
         storedOf(entry).isNear = true
         group.near++
       }
-      if (rows.length === this.#page) continue
-      if (group.size > 0) this.#lost(group)
+      group.last = group.boundary
+      if (rows.length < limit && group.size > 0) this.#lost(group)
     }
   }
 
@@ -273,7 +298,7 @@ export class ColdLane {
   #group(key: string | undefined | null): Group {
     let group = this.#groups.get(key)
     if (group === undefined) {
-      group = { key, size: 0, near: 0, boundary: undefined }
+      group = { key, size: 0, near: 0, boundary: undefined, last: undefined, lastArriving: undefined }
       this.#groups.set(key, group)
     }
     return group
@@ -289,6 +314,11 @@ export class ColdLane {
 
   #isNear({ boundary }: Group, entry: Entry): boolean {
     return boundary !== undefined && !this.#precedes(boundary, placeOf(entry))
+  }
+
+  /** Whether a command stands behind all near ones. */
+  #isLast({ last }: Group, entry: Entry): boolean {
+    return last === undefined || !this.#precedes(placeOf(entry), last)
   }
 
   #isBefore(a: Entry, b: Entry): boolean {

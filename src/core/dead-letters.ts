@@ -2,11 +2,14 @@
  * Settled failures, kept for inspection and redrive. A bounded ring: at capacity the oldest letter is dropped before a
  * new one is stored.
  */
+import { instantMs } from './clock.js'
 import type { AnyCommand } from './command.js'
 import type { AttemptFailure, OwnOptions } from './entry.js'
 import { type ErrorRecord, LaneError, show } from './errors.js'
 import { checkInteger, checkObject, refuseUnknown } from './options.js'
 import type { CommandRun } from './run.js'
+import type { StoredLetter } from './storage.js'
+import { letterText } from './stored.js'
 
 /** A command that failed for good. Plain data; instants are RFC 3339 text in UTC. */
 export type DeadLetter = {
@@ -105,6 +108,15 @@ export class DeadLetterQueue {
     const { size } = this.#letters
     for (const letter of this.list()) this.remove(letter)
     return size
+  }
+
+  /** @internal The letter that is stored under this number, as it is stored. */
+  storedLetter(seq: number): StoredLetter | undefined {
+    for (const [letter, redrivable] of this.#letters) {
+      if (redrivable?.seq !== seq) continue
+      return { seq, failedAt: instantMs(letter.failedAt), letter: letterText(letter, redrivable.options) }
+    }
+    return undefined
   }
 
   /** @internal How to submit a letter's command again. */

@@ -13,10 +13,11 @@
  * process leaves in place, and written a little later if the attempt still runs then.
  */
 import type { Alarm } from './alarms.js'
+import { Batch } from './batch.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import { errorText, isLaneError, LaneError } from './errors.js'
-import { quiet, quietRejection, type Run, rejectRun, type Settle } from './run.js'
+import { quietRejection, type Run, rejectRun, type Settle } from './run.js'
 import type { Storage, StorageChange, StorageHead, StoredStart } from './storage.js'
 import { type Stored, storedOf, storedOutcome, storedProgress, storedSubmit, type Times } from './stored.js'
 import { isFinal } from './transitions.js'
@@ -37,38 +38,6 @@ export interface JournalHost {
   accepted(entry: Entry): void
   /** The submit of this command could not be written. */
   refused(entry: Entry, error: LaneError): void
-}
-
-/** What goes into one batch. */
-class Batch {
-  readonly arrivals: Entry[] = []
-  readonly changed: Entry[] = []
-  readonly others: StorageChange[] = []
-  /** Commands whose outcome it holds; known when it is written. */
-  readonly settled: Entry[] = []
-  #promise: Promise<void> | undefined
-  #resolve: (() => void) | undefined
-  #reject: ((error: unknown) => void) | undefined
-
-  get isEmpty(): boolean {
-    return this.arrivals.length === 0 && this.changed.length === 0 && this.others.length === 0
-  }
-
-  /** Resolves when the batch is written; rejects when it could not be. */
-  get written(): Promise<void> {
-    this.#promise ??= quiet(
-      new Promise<void>((resolve, reject) => {
-        this.#resolve = resolve
-        this.#reject = reject
-      }),
-    )
-    return this.#promise
-  }
-
-  answer(error?: LaneError): void {
-    if (error === undefined) this.#resolve?.()
-    else this.#reject?.(error)
-  }
 }
 
 export class Journal {
@@ -94,6 +63,8 @@ export class Journal {
   #starts: StoredStart[] = []
   readonly #freePlaces: number[] = []
   #places = 0
+  /** A write was answered at once in this turn of the event loop. */
+  #hasWrittenInTurn = false
   /** Why the storage takes no writes any more. */
   broken: LaneError | undefined
   #isClosed = false
@@ -177,6 +148,7 @@ export class Journal {
   /** Writes what has gathered, as far as writes may be under way. Asked at the end of each pass. */
   flush(): void {
     if (this.#batch.isEmpty || this.#underWay >= this.#writesAtOnce || this.broken !== undefined) return
+    if (this.#hasWrittenInTurn) return
     // What has failed waits for its time; a new command may try its luck at once.
     if (this.#retryAlarm !== undefined && this.#batch.arrivals.length === 0) return
     const batch = this.#batch
@@ -188,11 +160,28 @@ export class Journal {
     } catch (error) {
       return this.#failed(batch, error)
     }
-    if (!(answer instanceof Promise)) return this.#written(batch)
+    if (!(answer instanceof Promise)) {
+      this.#endTurn()
+      return this.#written(batch)
+    }
     answer.then(
       () => this.#written(batch),
       (error: unknown) => this.#failed(batch, error),
     )
+  }
+
+  /**
+   * A storage that answers at once has one write in each turn of the event loop. What follows from it gathers for the next
+   * turn; otherwise a busy queue would go from write to write, and timers, signals and I/O would wait for all of them.
+   */
+  #endTurn(): void {
+    const { clock } = this.#core
+    if (clock.nextTurn === undefined) return
+    this.#hasWrittenInTurn = true
+    clock.nextTurn(() => {
+      this.#hasWrittenInTurn = false
+      this.flush()
+    })
   }
 
   /** Waits until everything is written that can be, at most until `giveUp` settles. */
@@ -259,16 +248,16 @@ export class Journal {
   #changesOf(batch: Batch): StorageChange[] {
     const { clock, byId } = this.#core
     const times: Times = { wall: clock.wallNow(), now: clock.now() }
-    const changes: StorageChange[] = []
+    const changes: StorageChange[] = [...batch.withdrawn]
     for (const entry of batch.arrivals) {
-      const { details, run } = entry
+      const { run } = entry
       const stored = storedOf(entry)
       const command = storedSubmit(entry, stored, times, byId.get(run.id) === entry)
       changes.push({ kind: 'submit', command, isCold: stored.isCold })
       if (stored.redrives !== undefined) changes.push({ kind: 'unbury', seq: stored.redrives })
     }
     for (const entry of batch.changed) this.#addChange(changes, batch, entry, times)
-    changes.push(...batch.others)
+    for (const change of batch.others) changes.push(change)
     return changes
   }
 
@@ -286,13 +275,15 @@ export class Journal {
     batch.settled.push(entry)
     changes.push({ kind: 'settle', seq, ...storedOutcome(entry, stored, times) })
     if (stored.letter !== undefined) {
-      changes.push({ kind: 'bury', letter: { seq, failedAt: times.wall, letter: stored.letter } })
+      changes.push({ kind: 'bury', letter: { seq, failedAt: Math.round(times.wall), letter: stored.letter } })
     }
   }
 
   #written(batch: Batch): void {
     this.#underWay--
     this.#retryMs = RETRY_MS
+    this.#core.alarms.clear(this.#retryAlarm)
+    this.#retryAlarm = undefined
     for (const entry of batch.changed) this.#changeWritten(entry)
     for (const entry of batch.settled) this.#tell(entry)
     for (const entry of batch.arrivals) {
@@ -330,8 +321,10 @@ export class Journal {
       stored.isDirty = true
       this.#batch.changed.push(entry)
     }
-    this.#batch.others.push(...batch.others)
-    const refused = this.broken === undefined ? batch.arrivals : [...batch.arrivals, ...this.#batch.arrivals.splice(0)]
+    for (const change of batch.others) this.#batch.others.push(change)
+    for (const change of batch.withdrawn) this.#batch.withdrawn.push(change)
+    const later = this.broken === undefined ? [] : this.#batch.arrivals.splice(0)
+    const refused = batch.arrivals.concat(later)
     for (const entry of refused) this.#refuse(entry, error)
     batch.answer(error)
     if (this.broken !== undefined) this.#batch.answer(error)
@@ -341,10 +334,14 @@ export class Journal {
   }
 
   #refuse(entry: Entry, error: LaneError): void {
-    const { seq } = storedOf(entry)
+    const { seq, redrives } = storedOf(entry)
     this.bySeq.delete(seq)
     // The write may have been done all the same, and only its answer lost.
-    if (this.broken === undefined) this.#batch.others.push({ kind: 'withdraw', seq })
+    if (this.broken === undefined) {
+      this.#batch.withdrawn.push({ kind: 'withdraw', seq })
+      const letter = redrives === undefined ? undefined : this.#core.deadLetters?.storedLetter(redrives)
+      if (letter !== undefined) this.#batch.others.push({ kind: 'bury', letter })
+    }
     this.host?.refused(entry, error)
   }
 

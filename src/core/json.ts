@@ -26,8 +26,7 @@ function isPlainJson(value: unknown, depth: number): boolean {
   if (typeof value !== 'object' || depth === 0 || 'toJSON' in value) return false
   if (Array.isArray(value)) return value.every((item) => isPlainJson(item, depth - 1))
   if (Object.getPrototypeOf(value) !== Object.prototype) return false
-  for (const key in value) if (!isPlainJson((value as Record<string, unknown>)[key], depth - 1)) return false
-  return true
+  return Object.values(value).every((item) => isPlainJson(item, depth - 1))
 }
 
 function refuseOthers(key: string, value: unknown): unknown {

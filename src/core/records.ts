@@ -5,6 +5,7 @@ import type { QueueCore } from './core.js'
 import type { AttemptFailure, Entry, LogLine } from './entry.js'
 import { configInvalid, type ErrorRecord } from './errors.js'
 import type { Journal } from './journal.js'
+import type { LaneState } from './lane.js'
 import { checkInteger, checkObject, checkOneOf, refuseUnknown } from './options.js'
 import { storedRecord } from './recovery.js'
 import type { Run } from './run.js'
@@ -102,11 +103,7 @@ function storedRun(core: QueueCore, { bySeq, coldRuns }: Journal, seq: number): 
 
 /** A page of commands. `CONFIG_INVALID` for options that are not allowed. */
 export function listRecords(core: QueueCore, options: ListOptions): ListPage {
-  checkObject('list options', options)
-  refuseUnknown('list', options, ['laneId', 'state', 'limit', 'cursor'])
-  const { laneId, state, limit = 100 } = options
-  checkInteger('list limit', limit, 1, 1000)
-  if (state !== undefined) checkOneOf('list state', state, COMMAND_STATES)
+  const { laneId, state, limit = 100 } = checkedListOptions(options)
   if (laneId !== undefined) core.lane(laneId)
   const from = options.cursor === undefined ? 0 : cursorSeq(options.cursor)
   const lanes = [...core.lanes.values()].filter((lane) => laneId === undefined || lane.id === laneId)
@@ -120,16 +117,13 @@ export function listRecords(core: QueueCore, options: ListOptions): ListPage {
   const addEntry = (entry: Entry): void => add(core.seqOfEntry(entry), entry.run.state, () => entryRecord(core, entry))
   for (const lane of lanes) {
     for (const waiting of lane.backlog.waiting(from, limit + 1)) {
-      const { run } = waiting
-      const entry = typeof run.inner === 'function' ? undefined : run.inner
-      if (entry === undefined) add(core.seqOf(run.id), run.state, () => waitingRecord(core, waiting))
-      else addEntry(entry)
+      const { inner, id, state: runState } = waiting.run
+      if (typeof inner === 'object') addEntry(inner)
+      else add(core.seqOf(id), runState, () => waitingRecord(core, waiting))
     }
-    core.runningIn(lane).forEach(addEntry)
-    lane.delayed.forEach(addEntry)
+    for (const entry of entriesElsewhere(core, lane)) addEntry(entry)
   }
   for (const entry of core.settled) if (laneId === undefined || entry.lane.id === laneId) addEntry(entry)
-  for (const lane of lanes) for (const parked of lane.parked.values()) parked.forEach(addEntry)
   // Last, so that what is in memory is told as it is now.
   if (core.journal !== undefined) {
     const query = { laneId, state, fromSeq: from, limit: limit + 1 }
@@ -141,6 +135,21 @@ export function listRecords(core: QueueCore, options: ListOptions): ListPage {
   const next = found[limit]
   return next === undefined ? { items } : { items, nextCursor: String(next.seq) }
 }
+
+function checkedListOptions(options: ListOptions): ListOptions {
+  checkObject('list options', options)
+  refuseUnknown('list', options, ['laneId', 'state', 'limit', 'cursor'])
+  if (options.limit !== undefined) checkInteger('list limit', options.limit, 1, 1000)
+  if (options.state !== undefined) checkOneOf('list state', options.state, COMMAND_STATES)
+  return options
+}
+
+/** The unsettled commands of a lane that do not stand in its backlog. */
+const entriesElsewhere = (core: QueueCore, lane: LaneState): Entry[] => [
+  ...core.runningIn(lane),
+  ...lane.delayed,
+  ...[...lane.parked.values()].flatMap((parked) => [...parked]),
+]
 
 /** The stored commands of a page that are not in memory. */
 function* unseenRows(storage: Storage, query: StoredQuery, seen: ReadonlySet<number>): Generator<StoredCommand> {

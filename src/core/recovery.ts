@@ -45,7 +45,6 @@ export class Recovery {
   /** How many stored commands are of lanes that the queue does not have. */
   readonly #strangers = new Map<string, number>()
 
-  // biome-ignore lint/complexity/useMaxParams: the parts of a queue, given once
   constructor(core: QueueCore, journal: Journal, outcomes: Outcomes, deduplication: Deduplication, shared: RunMethods) {
     this.#core = core
     this.#journal = journal
@@ -94,7 +93,7 @@ export class Recovery {
     const recovered = this.#recovered
     this.#recovered = []
     for (const entry of recovered) {
-      const { run, policy, details } = entry
+      const { run, policy } = entry
       const { recoveries } = storedOf(entry)
       if (run.state !== 'pending') continue
       if (recoveries > policy.maxRecoveries) this.#giveUp(entry, recoveries)
@@ -145,7 +144,7 @@ export class Recovery {
     if (row.state === 'active') {
       stored.recoveries++
       this.#recovered.push(entry)
-    }
+    } else if (stored.recoveries > entry.policy.maxRecoveries) this.#recovered.push(entry)
     if (row.state === 'delayed') this.#takeOverDelayed(entry, row)
     else this.#takeOverWaiting(entry, keptOptions(row))
   }
@@ -154,7 +153,10 @@ export class Recovery {
     const core = this.#core
     const { lane, details } = entry
     const claim = options.dedupe === undefined ? undefined : this.#deduplication.restore(options.dedupe, entry.run)
-    if (claim === 'follows') return this.#outcomes.delay(entry, undefined, true)
+    if (claim === 'follows') {
+      entry.run.state = 'delayed'
+      return this.#outcomes.delay(entry, undefined, true)
+    }
     if (details?.traits?.isPreempted === true) lane.backlog.putFirst(entry, core.seqOfEntry(entry), false)
     else lane.backlog.putBack(entry)
     if (lane.policies !== undefined || details?.traits?.deadlineMs !== undefined) core.policiesOf(lane).waits(entry)

@@ -26,6 +26,9 @@ export function steadyClock(clock: Clock, report: Report): Clock {
     setTimer: (delayMs, fire, isBackground) =>
       again<Timer | undefined>(() => clock.setTimer(delayMs, fire, isBackground), undefined, tell) ?? {},
     clearTimer: (timer) => again(() => clock.clearTimer(timer), undefined, tell),
+    ...(clock.nextTurn === undefined
+      ? {}
+      : { nextTurn: (fire) => again(() => clock.nextTurn?.(fire), undefined, tell) }),
   }
 }
 

@@ -32,7 +32,7 @@ export interface AdmissionSteps {
   readonly deduplication: Deduplication
   attach(entry: Entry, checked: CheckedOptions, origin: Origin | undefined): void
   watch(entry: Entry, signal: AbortSignal): void
-  announce(run: Run): void
+  announce(run: Run, lane: LaneState): void
   announceDelay(run: Run, delayMs: number, follows: boolean): void
   refused(run: Run, settle: Settle, error: LaneError): void
 }
@@ -61,7 +61,6 @@ export class StoredAdmission implements JournalHost {
   }
 
   /** A command with options, or of a run that is there already. Throws when it is refused. */
-  // biome-ignore lint/complexity/useMaxParams: the arguments of `#admit`, handed on
   submit(
     lane: LaneState,
     { type, body }: ParsedCommand,
@@ -109,7 +108,7 @@ export class StoredAdmission implements JournalHost {
   /** The submit of a stored command is written: it is accepted. */
   accepted(entry: Entry): void {
     const core = this.#core
-    const { run, lane, details } = entry
+    const { run, lane } = entry
     const stored = storedOf(entry)
     const { checked } = stored
     stored.isArriving = false
@@ -123,14 +122,10 @@ export class StoredAdmission implements JournalHost {
       this.#outcomes.delay(entry, dueAt, follows)
       if (follows) core.journal?.touch(entry, stored)
     } else if (!stored.isCold || lane.cold?.join(entry) !== true) lane.backlog.putBack(entry)
-    if (core.hasListeners) this.#steps.announce(run)
-    if (lane.observer !== undefined) {
-      core.hasSubmits = true
-      lane.observer('submitted', 0, 0)
-    }
+    this.#steps.announce(run, lane)
     if (run.inner !== entry) core.backlogGrew(lane)
     else if (run.state === 'pending') core.joins(entry)
-    else this.#steps.announceDelay(run, (dueAt ?? core.turnTime()) - core.turnTime(), follows)
+    else this.#steps.announceDelay(run, Math.max(0, (dueAt ?? 0) - core.turnTime()), follows)
     if (claim !== undefined) this.#steps.deduplication.take(claim, run)
     core.askForPass()
     if (stored.cancelled !== undefined) this.#outcomes.cancel(entry, stored.cancelled.reason)

@@ -16,6 +16,7 @@ test('the catalogue has the keys of the reference and ours', () => {
     QUEUE_COMMAND_DELAYED: 'queue.command.delayed',
     QUEUE_COMMAND_PREEMPTED: 'queue.command.preempted',
     QUEUE_COMMAND_RESUMED: 'queue.command.resumed',
+    QUEUE_COMMAND_RECOVERED: 'queue.command.recovered',
     QUEUE_COMMAND_DEDUPLICATED: 'queue.command.deduplicated',
     QUEUE_COMMAND_REJECTED: 'queue.command.rejected',
     QUEUE_LANE_PRESSURE: 'queue.lane.pressure',
