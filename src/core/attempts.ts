@@ -79,13 +79,27 @@ export class Attempts implements SlotOwner, BodyStopper {
       if (!this.#isToRun(slot, entry)) return
     }
     if (core.journal === undefined) return this.#runBody(slot, entry, handler, context)
-    this.#runSoon(core.journal, { slot, entry, handler, context })
+    this.#runSoon(core.journal, { slot, entry, handler, context }, isResumed)
   }
 
-  #runSoon(journal: Journal, begun: Begun): void {
-    const stored = begun.entry.details?.stored
-    if (stored !== undefined) journal.begins(begun.entry, stored)
+  #runSoon(journal: Journal, begun: Begun, isResumed: boolean): void {
+    const { entry } = begun
+    const stored = entry.details?.stored
+    if (stored !== undefined && isResumed) {
+      // A mark would say nothing new: it is the attempt that is known. So the body waits until it is written.
+      journal.touch(entry, stored)
+      const run = (): void => this.#runBodyOf(begun)
+      return void journal.written().then(run, run)
+    }
+    if (stored !== undefined) journal.begins(entry, stored)
     this.#begun.push(begun)
+  }
+
+  /** Runs a body that had to wait, unless its command has ended meanwhile. */
+  #runBodyOf({ slot, entry, handler, context }: Begun): void {
+    if (slot.entry === entry && entry.slot === slot && this.#isToRun(slot, entry)) {
+      this.#runBody(slot, entry, handler, context)
+    }
   }
 
   /** Runs the bodies of the attempts that were started since; their starts are marked first, all in one. */
@@ -94,9 +108,7 @@ export class Attempts implements SlotOwner, BodyStopper {
     const begun = this.#begun
     this.#begun = []
     this.#core.journal?.mark()
-    for (const { slot, entry, handler, context } of begun) {
-      if (this.#isToRun(slot, entry)) this.#runBody(slot, entry, handler, context)
-    }
+    for (const one of begun) this.#runBodyOf(one)
   }
 
   #runBody(slot: Slot, entry: Entry, handler: AnyHandler | undefined, context: Context): void {

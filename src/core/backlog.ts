@@ -102,6 +102,11 @@ export class Backlog {
     return true
   }
 
+  /** Whether it stands in its place here. */
+  holds({ details }: Entry): boolean {
+    return details !== undefined && details.heapIndex >= 0
+  }
+
   /** So many more, or fewer, wait in the storage only. */
   countCold(more: number): void {
     this.size += more

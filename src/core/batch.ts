@@ -3,14 +3,18 @@ import type { Entry } from './entry.js'
 import type { LaneError } from './errors.js'
 import { quiet } from './run.js'
 import type { StorageChange } from './storage.js'
+import type { CommandState } from './transitions.js'
 
 /** What goes into one batch. */
 export class Batch {
   readonly arrivals: Entry[] = []
   readonly changed: Entry[] = []
+  /** What of them is being written: attempt and state of each. */
+  readonly attempts: number[] = []
+  readonly states: CommandState[] = []
   readonly others: StorageChange[] = []
-  /** Refused submits that may have been written all the same. First, since their ids may be another's now. */
-  readonly withdrawn: StorageChange[] = []
+  /** What goes before all else: refused submits, whose ids may be another's now, and commands that leave memory, which may start. */
+  readonly early: StorageChange[] = []
   /** Commands whose outcome it holds; known when it is written. */
   readonly settled: Entry[] = []
   #promise: Promise<void> | undefined
@@ -19,7 +23,7 @@ export class Batch {
 
   get isEmpty(): boolean {
     return (
-      this.arrivals.length === 0 && this.changed.length === 0 && this.others.length === 0 && this.withdrawn.length === 0
+      this.arrivals.length === 0 && this.changed.length === 0 && this.others.length === 0 && this.early.length === 0
     )
   }
 

@@ -51,6 +51,8 @@ export class ColdLane {
   /** Commands in memory, and of a page. */
   readonly #window: number
   readonly #page: number
+  /** No cold command that was accepted has a higher number. */
+  #newest: number
   /** Cold commands up to this number are being cancelled. */
   #clearedUpTo = -1
 
@@ -59,6 +61,7 @@ export class ColdLane {
     this.#journal = journal
     this.#lane = lane
     this.#adopt = adopt
+    this.#newest = core.lastSeq
     this.#window = journal.window
     this.#page = Math.max(1, Math.min(512, journal.window))
   }
@@ -95,7 +98,8 @@ export class ColdLane {
   /** A command that was written as cold is accepted. False when there is room for it in memory. */
   join(entry: Entry): boolean {
     const group = this.#groups.get(this.#groupKey(entry.details?.traits?.key))
-    if (group === undefined || (group.size > 0 && this.#isNear(group, entry))) return false
+    // Somebody may have come to depend on it since its submit.
+    if (group === undefined || !mayBeCold(entry) || (group.size > 0 && this.#isNear(group, entry))) return false
     if (group.size === 0) {
       // What fills the memory may have gone meanwhile, or something may have come that stands behind this one.
       const isFull = this.#lane.backlog.size - this.size >= this.#window
@@ -103,6 +107,7 @@ export class ColdLane {
       group.boundary = this.#justBefore(group, placeOf(entry))
     }
     group.size++
+    this.#newest = Math.max(this.#newest, seqOf(entry))
     this.#count(1)
     this.#leaveMemory(entry)
     return true
@@ -138,6 +143,8 @@ export class ColdLane {
 
   /** Brings one command into memory, wherever it stands. */
   fetch(row: StoredCommand): Entry | undefined {
+    // One that is about to be cancelled stands nowhere any more.
+    if (row.seq <= this.#clearedUpTo) return this.#adopt(row)
     const entry = this.#warm(row)
     if (entry === undefined) return undefined
     const group = this.#group(this.#groupKey(row.key))
@@ -151,7 +158,8 @@ export class ColdLane {
   clear(cancel: (entry: Entry) => void): number {
     const { size } = this
     if (size === 0) return 0
-    this.#clearedUpTo = this.#core.lastSeq
+    // Those whose submit is not written yet do not wait, so they are not meant.
+    this.#clearedUpTo = this.#newest
     for (const group of this.#groups.values()) group.size = 0
     this.#count(-size)
     void this.#clearPages(cancel).catch((error: unknown) => this.#core.fault(error))
@@ -171,12 +179,20 @@ export class ColdLane {
       const rows = this.#journal.storage.page({ laneId: this.#lane.id, key: null, lifo, after, limit: this.#page })
       for (const row of rows) {
         after = row
-        const entry = row.seq > upTo ? undefined : this.#adopt(row)
+        const entry = row.seq > upTo ? undefined : (this.#adopt(row) ?? this.#fetched(row))
         if (entry !== undefined) cancel(entry)
       }
       if (rows.length < this.#page) break
-      await this.#journal.written()
+      // What could not be written is written later; nothing of it stands before this page any more.
+      await this.#journal.written().catch(() => undefined)
+      if (this.#journal.broken !== undefined) return
     }
+  }
+
+  /** One that somebody has asked for while it was to be cancelled. */
+  #fetched({ seq }: StoredCommand): Entry | undefined {
+    const entry = this.#journal.bySeq.get(seq)
+    return entry?.run.state === 'pending' && !this.#lane.backlog.holds(entry) ? entry : undefined
   }
 
   /** Cools the worse half of what waits in memory. */
@@ -189,10 +205,10 @@ export class ColdLane {
       const group = this.#groupOf(entry)
       const count = kept.get(group) ?? 0
       kept.set(group, count + 1)
-      if (count >= perGroup && mayBeCold(entry) && entry.details?.stored?.isDirty !== true) victims.push(entry)
+      if (count >= perGroup && isAtRest(entry)) victims.push(entry)
     }
     this.#cooling += victims.length
-    for (const entry of victims) this.#journal.add({ kind: 'cool', seq: seqOf(entry) })
+    for (const entry of victims) this.#journal.cool(seqOf(entry))
     void this.#journal.written().then(
       () => this.#cooled(victims),
       () => {
@@ -212,6 +228,7 @@ export class ColdLane {
       const group = this.#groupOf(entry)
       if (!firsts.has(group)) firsts.set(group, this.#justBefore(group, placeOf(entry)))
       group.size++
+      this.#newest = Math.max(this.#newest, seqOf(entry))
       this.#count(1, true)
       this.#leaveMemory(entry)
     }
@@ -337,10 +354,17 @@ const seqOf = (entry: Entry): number => storedOf(entry).seq
 
 const placeOf = (entry: Entry): Place => ({ priority: entry.priority, seq: seqOf(entry) })
 
+/** Whether the storage knows all of a command that may be cold. */
+function isAtRest(entry: Entry): boolean {
+  const { isDirty, underWay } = storedOf(entry)
+  return !isDirty && underWay === 0 && mayBeCold(entry)
+}
+
 function mayBeCold({ run, details }: Entry): boolean {
   if (isFinal(run.state) || run.state === 'delayed' || details === undefined) return false
-  const { traits, parent, children, readers, unwatch } = details
+  const { traits, parent, children, readers, unwatch, stored } = details
   const isWatched = readers !== undefined || unwatch !== undefined || parent !== undefined || children !== undefined
+  if (stored !== undefined && (stored.recoveries > 0 || stored.writtenState !== 'pending')) return false
   return (
     !isWatched && traits?.dedupeId === undefined && traits?.deadlineMs === undefined && traits?.isPreempted !== true
   )

@@ -110,10 +110,12 @@ export class DeadLetterQueue {
     return size
   }
 
-  /** @internal The letter that is stored under this number, as it is stored. */
-  storedLetter(seq: number): StoredLetter | undefined {
+  /** @internal The letter that is stored under this number, as it is stored anew: it is the newest from now on. */
+  storedAnew(seq: number): StoredLetter | undefined {
     for (const [letter, redrivable] of this.#letters) {
       if (redrivable?.seq !== seq) continue
+      this.#letters.delete(letter)
+      this.#letters.set(letter, redrivable)
       return { seq, failedAt: instantMs(letter.failedAt), letter: letterText(letter, redrivable.options) }
     }
     return undefined

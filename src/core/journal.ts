@@ -20,7 +20,7 @@ import { errorText, isLaneError, LaneError } from './errors.js'
 import { quietRejection, type Run, rejectRun, type Settle } from './run.js'
 import type { Storage, StorageChange, StorageHead, StoredStart } from './storage.js'
 import { type Stored, storedOf, storedOutcome, storedProgress, storedSubmit, type Times } from './stored.js'
-import { isFinal } from './transitions.js'
+import { type CommandState, isFinal } from './transitions.js'
 
 /** How long a running attempt goes unwritten: its start is marked, so nothing depends on it. */
 const START_WRITTEN_AFTER_MS = 50
@@ -69,6 +69,8 @@ export class Journal {
   broken: LaneError | undefined
   #isClosed = false
   readonly #waiters: (() => void)[] = []
+  /** Refused submits that may be in the storage all the same, until they are withdrawn. */
+  readonly #withdrawn = new Set<number>()
 
   constructor(core: QueueCore, storage: Storage, head: StorageHead) {
     this.#core = core
@@ -82,6 +84,11 @@ export class Journal {
 
   get storage(): Storage {
     return this.#storage
+  }
+
+  /** Whether a row that the storage gives is of a submit that was refused. */
+  isWithdrawn(seq: number): boolean {
+    return this.#withdrawn.size > 0 && this.#withdrawn.has(seq)
   }
 
   /** Whether anything is not written yet. */
@@ -110,6 +117,12 @@ export class Journal {
   touchLater(stored: Stored): void {
     stored.hasNews = true
     this.#lookSoon()
+  }
+
+  /** A waiting command is to be cold. */
+  cool(seq: number): void {
+    this.#batch.early.push({ kind: 'cool', seq })
+    this.#core.askForPass()
   }
 
   /** Something that belongs to no command in memory. */
@@ -248,7 +261,7 @@ export class Journal {
   #changesOf(batch: Batch): StorageChange[] {
     const { clock, byId } = this.#core
     const times: Times = { wall: clock.wallNow(), now: clock.now() }
-    const changes: StorageChange[] = [...batch.withdrawn]
+    const changes: StorageChange[] = [...batch.early]
     for (const entry of batch.arrivals) {
       const { run } = entry
       const stored = storedOf(entry)
@@ -266,7 +279,9 @@ export class Journal {
     const { seq } = stored
     stored.isDirty = false
     stored.hasNews = false
-    stored.writtenAttempt = entry.attempt
+    stored.underWay++
+    batch.attempts.push(entry.attempt)
+    batch.states.push(entry.run.state)
     if (!isFinal(entry.run.state)) {
       stored.isCold = false
       changes.push({ kind: 'update', seq, ...storedProgress(entry, stored, times) })
@@ -284,7 +299,10 @@ export class Journal {
     this.#retryMs = RETRY_MS
     this.#core.alarms.clear(this.#retryAlarm)
     this.#retryAlarm = undefined
-    for (const entry of batch.changed) this.#changeWritten(entry)
+    for (const change of batch.early) if (change.kind === 'withdraw') this.#withdrawn.delete(change.seq)
+    for (const [at, entry] of batch.changed.entries()) {
+      this.#changeWritten(storedOf(entry), batch.attempts[at] as number, batch.states[at] as CommandState)
+    }
     for (const entry of batch.settled) this.#tell(entry)
     for (const entry of batch.arrivals) {
       const stored = storedOf(entry)
@@ -295,9 +313,11 @@ export class Journal {
     this.#tellWaiters()
   }
 
-  #changeWritten(entry: Entry): void {
-    const stored = storedOf(entry)
-    if (stored.place < 0 || stored.markedAttempt > stored.writtenAttempt) return
+  #changeWritten(stored: Stored, attempt: number, state: CommandState): void {
+    stored.underWay--
+    stored.writtenAttempt = attempt
+    stored.writtenState = state
+    if (stored.place < 0 || stored.markedAttempt > attempt) return
     this.#freePlaces.push(stored.place)
     stored.place = -1
   }
@@ -317,12 +337,13 @@ export class Journal {
     if (!error.retryable) this.broken = error
     for (const entry of batch.changed) {
       const stored = storedOf(entry)
+      stored.underWay--
       if (stored.isDirty) continue
       stored.isDirty = true
       this.#batch.changed.push(entry)
     }
     for (const change of batch.others) this.#batch.others.push(change)
-    for (const change of batch.withdrawn) this.#batch.withdrawn.push(change)
+    for (const change of batch.early) this.#batch.early.push(change)
     const later = this.broken === undefined ? [] : this.#batch.arrivals.splice(0)
     const refused = batch.arrivals.concat(later)
     for (const entry of refused) this.#refuse(entry, error)
@@ -338,8 +359,9 @@ export class Journal {
     this.bySeq.delete(seq)
     // The write may have been done all the same, and only its answer lost.
     if (this.broken === undefined) {
-      this.#batch.withdrawn.push({ kind: 'withdraw', seq })
-      const letter = redrives === undefined ? undefined : this.#core.deadLetters?.storedLetter(redrives)
+      this.#batch.early.push({ kind: 'withdraw', seq })
+      this.#withdrawn.add(seq)
+      const letter = redrives === undefined ? undefined : this.#core.deadLetters?.storedAnew(redrives)
       if (letter !== undefined) this.#batch.others.push({ kind: 'bury', letter })
     }
     this.host?.refused(entry, error)

@@ -32,7 +32,7 @@ import {
 } from './stored.js'
 import { DEFAULT_PRIORITY } from './submit-options.js'
 import { setTraits } from './traits.js'
-import { isFinal } from './transitions.js'
+import { isFinal, transition } from './transitions.js'
 
 export class Recovery {
   readonly #core: QueueCore
@@ -95,7 +95,7 @@ export class Recovery {
     for (const entry of recovered) {
       const { run, policy } = entry
       const { recoveries } = storedOf(entry)
-      if (run.state !== 'pending') continue
+      if (isFinal(run.state)) continue
       if (recoveries > policy.maxRecoveries) this.#giveUp(entry, recoveries)
       else if (core.hasListeners) {
         core.emit('queue.command.recovered', { lane_id: run.laneId, command_id: run.id })
@@ -109,8 +109,9 @@ export class Recovery {
   }
 
   #giveUp(entry: Entry, recoveries: number): void {
-    const { lane } = entry
+    const { lane, run } = entry
     lane.backlog.extractReturned(entry)
+    if (lane.delayed.delete(entry)) transition(run, 'pending')
     const text = `The process ended ${recoveries} times while the command ran: it is not run again`
     const error = new LaneError('COMMAND_FAILED', text, { fields: { recoveries } })
     this.#outcomes.cannotRun(entry, error)
@@ -120,7 +121,8 @@ export class Recovery {
   /** A command that is not in memory, for who asks for it by its id; undefined when it is not stored. */
   recall(id: string): StoredCommand | undefined {
     const seq = this.#core.seqOf(id)
-    return this.#journal.storage.find(seq < 0 ? id : seq)
+    const row = this.#journal.storage.find(seq < 0 ? id : seq)
+    return row === undefined || this.#journal.isWithdrawn(row.seq) ? undefined : row
   }
 
   /** Brings a command into memory that waits in the storage only. */
@@ -128,7 +130,7 @@ export class Recovery {
     const known = this.#journal.bySeq.get(seq)
     if (known !== undefined || seq < 0) return known
     const row = this.#journal.storage.find(seq)
-    if (row === undefined || isFinal(row.state)) return undefined
+    if (row === undefined || isFinal(row.state) || this.#journal.isWithdrawn(seq)) return undefined
     return this.#core.lanes.get(row.laneId)?.cold?.fetch(row)
   }
 
@@ -140,7 +142,6 @@ export class Recovery {
     if (entry === undefined) return
     core.unsettled++
     const stored = storedOf(entry)
-    stored.writtenAttempt = row.attempt
     if (row.state === 'active') {
       stored.recoveries++
       this.#recovered.push(entry)
@@ -183,7 +184,7 @@ export class Recovery {
   #adopt(row: StoredCommand, lane: LaneState): Entry | undefined {
     const core = this.#core
     const { bySeq, coldRuns } = this.#journal
-    if (bySeq.has(row.seq)) return undefined
+    if (bySeq.has(row.seq) || this.#journal.isWithdrawn(row.seq)) return undefined
     const options = keptOptions(row)
     const id = row.id ?? core.idOf(row.seq)
     const run = coldRuns.get(row.seq) ?? createRun(id, lane.id, row.commandType, 'pending', this.#shared)
@@ -194,6 +195,8 @@ export class Recovery {
     const stored = new Stored(row.seq, undefined, undefined)
     stored.isArriving = false
     stored.windowMs = options.dedupe?.until === undefined ? undefined : options.dedupe.until - row.createdAt
+    stored.writtenAttempt = row.attempt
+    stored.writtenState = row.state
     entry.more.stored = stored
     entry.more.seq = row.seq
     this.#restoreOptions(entry, row, options)

@@ -84,7 +84,7 @@ export type StorageChange =
   | ({ readonly kind: 'update'; readonly seq: number } & StoredProgress)
   /** It has settled: it is kept as the retention says. A second one for the same command, or one that is not there: ignored. */
   | ({ readonly kind: 'settle'; readonly seq: number } & StoredOutcome)
-  /** A hot command that waits becomes cold. Of one that is not hot, or has settled: ignored. */
+  /** A hot command whose state is pending becomes cold. Any other, or one that is not there: ignored. */
   | { readonly kind: 'cool'; readonly seq: number }
   /** Its submit was refused, since the write of it failed: should it be there all the same, it goes. Else ignored. */
   | { readonly kind: 'withdraw'; readonly seq: number }

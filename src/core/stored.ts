@@ -11,7 +11,7 @@ import type { Settle } from './run.js'
 import type { StoredCommand, StoredOutcome, StoredProgress, StoredSubmit } from './storage.js'
 import type { CheckedDedupe, CheckedOptions } from './submit-options.js'
 import type { TraceContext } from './tracing.js'
-import type { FinalState } from './transitions.js'
+import type { CommandState, FinalState } from './transitions.js'
 
 /** Log lines that are stored with a command: the newest. */
 const STORED_LOG_LINES = 100
@@ -41,7 +41,11 @@ export class Stored {
   /** Where its start is marked until that is written; -1 where it is not. */
   place = -1
   markedAttempt = 0
+  /** Writes of it that are not answered. */
+  underWay = 0
   writtenAttempt = 0
+  /** Its state as it was written last: a delay that is over is not written. */
+  writtenState: CommandState = 'pending'
   result: string | undefined
   /** Settles its run, when that has been taken from the entry: its outcome is being written. */
   settle: Settle | undefined
@@ -63,6 +67,7 @@ export class Stored {
     this.letter = undefined
     this.redrives = undefined
     this.windowMs = checked?.dedupe?.ttlMs
+    if (checked?.dueAt !== undefined) this.writtenState = 'delayed'
   }
 
   /** Cancels a command whose submit is not written yet: it ends when it is. False when it was cancelled already. */
