@@ -20,6 +20,7 @@ import { type Outcome, outcomeOf } from './outcome.js'
 import type { Outcomes } from './outcomes.js'
 import { park } from './parked.js'
 import { type BodyStopper, Slot, type SlotOwner } from './slot.js'
+import { adopt, isThenable } from './thenable.js'
 import type { Tracing } from './tracing.js'
 import { transition } from './transitions.js'
 
@@ -382,14 +383,6 @@ function startSpan(tracing: Tracing, entry: Entry): void {
   const { id: commandId, laneId, commandType } = run
   more.span = tracing.started({ commandId, laneId, commandType, attempt, retries: more.retries, context: more.trace })
 }
-
-function isThenable(value: unknown): boolean {
-  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false
-  return typeof (value as { then?: unknown }).then === 'function'
-}
-
-/** A genuine promise that follows a foreign thenable, however often that settles. */
-const adopt = (value: unknown): Promise<unknown> => new Promise((resolve) => resolve(value))
 
 /** What policies keep of a command at the beginning of an attempt, or at its resumption. */
 function beginWith(traits: Traits): void {

@@ -9,11 +9,14 @@
  *
  * What others depend on is never cold: delayed commands, those with a dedupe id, a parent, a deadline.
  */
+import type { Alarm } from './alarms.js'
+import { ColdClearing, READ_AGAIN_MS } from './cold-clearing.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import type { Journal } from './journal.js'
 import type { LaneState } from './lane.js'
 import type { StoredCommand } from './storage.js'
+import { storageError } from './storage-errors.js'
 import { storedOf } from './stored.js'
 import { isFinal } from './transitions.js'
 
@@ -51,6 +54,7 @@ export class ColdLane {
   /** Commands in memory, and of a page. */
   readonly #window: number
   readonly #page: number
+  #readAlarm: Alarm | undefined
   /** No cold command that was accepted has a higher number. */
   #newest: number
   /** Cold commands up to this number are being cancelled. */
@@ -162,37 +166,14 @@ export class ColdLane {
     this.#clearedUpTo = this.#newest
     for (const group of this.#groups.values()) group.size = 0
     this.#count(-size)
-    void this.#clearPages(cancel).catch((error: unknown) => this.#core.fault(error))
+    const clearing = new ColdClearing(this.#core, this.#journal, this.#lane, this.#adopt)
+    clearing.run(this.#clearedUpTo, cancel).catch((error: unknown) => this.#core.fault(error))
     return size
   }
 
   /** The order of the lane, or its keys, cannot change while some of it is cold. */
   get isFixed(): boolean {
     return this.size > 0
-  }
-
-  async #clearPages(cancel: (entry: Entry) => void): Promise<void> {
-    const upTo = this.#clearedUpTo
-    const lifo = this.#lane.limits.lifo
-    let after: Place | undefined
-    for (;;) {
-      const rows = this.#journal.storage.page({ laneId: this.#lane.id, key: null, lifo, after, limit: this.#page })
-      for (const row of rows) {
-        after = row
-        const entry = row.seq > upTo ? undefined : (this.#adopt(row) ?? this.#fetched(row))
-        if (entry !== undefined) cancel(entry)
-      }
-      if (rows.length < this.#page) break
-      // What could not be written is written later; nothing of it stands before this page any more.
-      await this.#journal.written().catch(() => undefined)
-      if (this.#journal.broken !== undefined) return
-    }
-  }
-
-  /** One that somebody has asked for while it was to be cancelled. */
-  #fetched({ seq }: StoredCommand): Entry | undefined {
-    const entry = this.#journal.bySeq.get(seq)
-    return entry?.run.state === 'pending' && !this.#lane.backlog.holds(entry) ? entry : undefined
   }
 
   /** Cools the worse half of what waits in memory. */
@@ -257,7 +238,8 @@ export class ColdLane {
   #refill(group: Group): void {
     while (group.size > 0 && group.near === 0) {
       const limit = Math.max(1, Math.floor(this.#page / this.#groups.size))
-      const rows = this.#read(group, group.boundary, limit)
+      const rows = this.#read(group.key, group.boundary, limit)
+      if (rows === undefined) return this.#readLater()
       for (const row of rows) {
         group.boundary = { priority: row.priority, seq: row.seq }
         const entry = row.seq <= this.#clearedUpTo ? undefined : this.#warm(row)
@@ -290,10 +272,26 @@ export class ColdLane {
     return entry
   }
 
-  #read(group: Group, after: Place | undefined, limit: number): readonly StoredCommand[] {
+  /** A page of the storage; undefined when it could not be read, which is told and tried again. */
+  #read(key: Group['key'], after: Place | undefined, limit: number): readonly StoredCommand[] | undefined {
     const { id, limits } = this.#lane
-    const page = { laneId: id, key: group.key, lifo: limits.lifo, after, limit }
-    return this.#journal.storage.page(page)
+    try {
+      return this.#journal.storage.page({ laneId: id, key, lifo: limits.lifo, after, limit })
+    } catch (error) {
+      this.#core.fault(storageError('Could not read waiting commands', error), { lane_id: id })
+      return undefined
+    }
+  }
+
+  /** Asks again for what could not be read. */
+  #readLater(): void {
+    const { alarms, clock } = this.#core
+    this.#readAlarm ??= alarms.set(clock.now() + READ_AGAIN_MS, () => {
+      this.#readAlarm = undefined
+      for (const group of this.#groups.values()) this.#refill(group)
+      this.#core.backlogGrew(this.#lane)
+      this.#core.askForPass()
+    })
   }
 
   /** Only its run stays, for whoever holds it. */

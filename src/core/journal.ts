@@ -16,9 +16,10 @@ import type { Alarm } from './alarms.js'
 import { Batch } from './batch.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
-import { errorText, isLaneError, LaneError } from './errors.js'
+import type { LaneError } from './errors.js'
 import { quietRejection, type Run, rejectRun, type Settle } from './run.js'
 import type { Storage, StorageChange, StorageHead, StoredStart } from './storage.js'
+import { keptError, storageError, unwrittenError } from './storage-errors.js'
 import { type Stored, storedOf, storedOutcome, storedProgress, storedSubmit, type Times } from './stored.js'
 import { type CommandState, isFinal } from './transitions.js'
 
@@ -213,7 +214,7 @@ export class Journal {
       const stored = storedOf(entry)
       for (const reader of details?.readers ?? []) reader.close()
       if (stored.tell === undefined) rejectRun(run, settle, keptError())
-      else rejectRun(run, stored.settle ?? settle, this.broken ?? unwritten())
+      else rejectRun(run, stored.settle ?? settle, this.broken ?? unwrittenError())
     }
     for (const run of this.coldRuns.values()) rejectRun(run, run.inner as Settle, keptError())
     this.bySeq.clear()
@@ -382,20 +383,4 @@ export class Journal {
     for (const tell of this.#waiters.splice(0)) tell()
     this.#core.askForPass()
   }
-}
-
-/** The queue closes, and the command stays stored. */
-export const keptError = (): LaneError =>
-  new LaneError(
-    'SHUTTING_DOWN',
-    'The queue was closed; the command stays stored and runs when its storage is used again',
-  )
-
-const unwritten = (): LaneError =>
-  new LaneError('STORAGE_FAILED', 'The queue was closed before the outcome was written; the command may run again')
-
-/** Whatever a storage throws, as an error of ours. */
-export function storageError(what: string, cause: unknown): LaneError {
-  if (isLaneError(cause)) return cause
-  return new LaneError('STORAGE_FAILED', `${what}: ${errorText(cause)}`, { cause })
 }

@@ -13,9 +13,10 @@ import type { Timer } from './clock.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
-import { type Journal, keptError } from './journal.js'
+import type { Journal } from './journal.js'
 import { checkMs } from './options.js'
 import type { Outcomes } from './outcomes.js'
+import { keptError } from './storage-errors.js'
 
 /** A storage has at least so long to write what there is when the queue closes. */
 const WRITE_GRACE_MS = 1000

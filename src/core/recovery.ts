@@ -20,6 +20,7 @@ import type { Outcomes } from './outcomes.js'
 import type { CommandRecord } from './records.js'
 import { createRun, type Run, type RunMethods, rejectRun, type Settle } from './run.js'
 import type { StoredCommand } from './storage.js'
+import { storageError } from './storage-errors.js'
 import {
   type KeptLetter,
   type KeptOptions,
@@ -121,15 +122,23 @@ export class Recovery {
   /** A command that is not in memory, for who asks for it by its id; undefined when it is not stored. */
   recall(id: string): StoredCommand | undefined {
     const seq = this.#core.seqOf(id)
-    const row = this.#journal.storage.find(seq < 0 ? id : seq)
+    const row = this.#find(seq < 0 ? id : seq)
     return row === undefined || this.#journal.isWithdrawn(row.seq) ? undefined : row
+  }
+
+  #find(which: string | number): StoredCommand | undefined {
+    try {
+      return this.#journal.storage.find(which)
+    } catch (error) {
+      throw storageError('Could not read from the storage', error)
+    }
   }
 
   /** Brings a command into memory that waits in the storage only. */
   fetch(seq: number): Entry | undefined {
     const known = this.#journal.bySeq.get(seq)
     if (known !== undefined || seq < 0) return known
-    const row = this.#journal.storage.find(seq)
+    const row = this.#find(seq)
     if (row === undefined || isFinal(row.state) || this.#journal.isWithdrawn(seq)) return undefined
     return this.#core.lanes.get(row.laneId)?.cold?.fetch(row)
   }
