@@ -31,16 +31,18 @@ export class ColdClearing {
   /** Cancels the cold commands up to number `upTo`. */
   async run(upTo: number, cancel: (entry: Entry) => void): Promise<void> {
     let after: StoredCommand | undefined
-    for (;;) {
-      const rows = await this.#page(after)
-      for (const row of rows) {
+    while (this.#journal.broken === undefined && !this.#core.stopped) {
+      // Nothing happens between the reading of a page and its cancellation: what a page says is soon out of date.
+      const rows = this.#read(after)
+      for (const row of rows ?? []) {
         after = row
         const entry = row.seq > upTo ? undefined : (this.#adopt(row) ?? this.#fetched(row))
         if (entry !== undefined) cancel(entry)
       }
-      if (rows.length < PAGE || this.#journal.broken !== undefined) return
+      if (rows === undefined) await this.#pause()
+      else if (rows.length < PAGE) return
       // What could not be written is written later; nothing of it stands before this page any more.
-      await this.#journal.written().catch(() => undefined)
+      else await this.#journal.written().catch(() => undefined)
     }
   }
 
@@ -50,17 +52,19 @@ export class ColdClearing {
     return entry?.run.state === 'pending' && !this.#lane.backlog.holds(entry) ? entry : undefined
   }
 
-  async #page(after: StoredCommand | undefined): Promise<readonly StoredCommand[]> {
+  /** A page; undefined when it could not be read. */
+  #read(after: StoredCommand | undefined): readonly StoredCommand[] | undefined {
     const { id, limits } = this.#lane
-    for (;;) {
-      try {
-        return this.#journal.storage.page({ laneId: id, key: null, lifo: limits.lifo, after, limit: PAGE })
-      } catch (error) {
-        this.#core.fault(storageError('Could not read commands to cancel', error), { lane_id: id })
-      }
-      if (this.#core.stopped) return []
-      const { alarms, clock } = this.#core
-      await new Promise<void>((resolve) => void alarms.set(clock.now() + READ_AGAIN_MS, resolve))
+    try {
+      return this.#journal.storage.page({ laneId: id, key: null, lifo: limits.lifo, after, limit: PAGE })
+    } catch (error) {
+      this.#core.fault(storageError('Could not read commands to cancel', error), { lane_id: id })
+      return undefined
     }
+  }
+
+  #pause(): Promise<void> {
+    const { alarms, clock } = this.#core
+    return new Promise((resolve) => void alarms.set(clock.now() + READ_AGAIN_MS, resolve))
   }
 }
