@@ -7,7 +7,7 @@
  * of them leaves, the next page comes in, and the boundary moves back. When memory holds twice its window, the worse half is
  * cooled, and the boundary moves forward. In a lane that takes turns by key each key has its own boundary.
  *
- * What others depend on is never cold: delayed commands, those with a dedupe id, a parent, a deadline.
+ * What others depend on is never cold: delayed commands, those that have run, those with a dedupe id, a parent, a deadline.
  */
 import type { Alarm } from './alarms.js'
 import { ColdClearing, READ_AGAIN_MS } from './cold-clearing.js'
@@ -18,7 +18,6 @@ import type { LaneState } from './lane.js'
 import type { StoredCommand } from './storage.js'
 import { storageError } from './storage-errors.js'
 import { storedOf } from './stored.js'
-import { isFinal } from './transitions.js'
 
 /** A place in the order of a lane. */
 type Place = { readonly priority: number; readonly seq: number }
@@ -204,8 +203,9 @@ export class ColdLane {
     const firsts = new Map<Group, Place | undefined>()
     for (const entry of victims) {
       const stored = storedOf(entry)
+      // What has happened to it meanwhile makes it hot again.
+      if (!isAtRest(entry) || !this.#lane.backlog.cool(entry)) continue
       stored.isCold = true
-      if (entry.run.state !== 'pending' || stored.isDirty || !this.#lane.backlog.cool(entry)) continue
       const group = this.#groupOf(entry)
       if (!firsts.has(group)) firsts.set(group, this.#justBefore(group, placeOf(entry)))
       group.size++
@@ -358,12 +358,11 @@ function isAtRest(entry: Entry): boolean {
   return !isDirty && underWay === 0 && mayBeCold(entry)
 }
 
-function mayBeCold({ run, details }: Entry): boolean {
-  if (isFinal(run.state) || run.state === 'delayed' || details === undefined) return false
+/** One that has run may have a body that goes on, and much to remember: it stays. */
+function mayBeCold({ run, attempt, details }: Entry): boolean {
+  if (run.state !== 'pending' || attempt > 0 || details === undefined) return false
   const { traits, parent, children, readers, unwatch, stored } = details
   const isWatched = readers !== undefined || unwatch !== undefined || parent !== undefined || children !== undefined
-  if (stored !== undefined && (stored.recoveries > 0 || stored.writtenState !== 'pending')) return false
-  return (
-    !isWatched && traits?.dedupeId === undefined && traits?.deadlineMs === undefined && traits?.isPreempted !== true
-  )
+  const isKnown = stored === undefined || stored.writtenState === 'pending'
+  return isKnown && !isWatched && traits?.dedupeId === undefined && traits?.deadlineMs === undefined
 }
