@@ -110,14 +110,24 @@ export class DeadLetterQueue {
     return size
   }
 
-  /** @internal The letter that is stored under this number, as it is stored anew: it is the newest from now on. */
-  storedAnew(seq: number): StoredLetter | undefined {
-    for (const [letter, redrivable] of this.#letters) {
-      if (redrivable?.seq !== seq) continue
-      this.#letters.delete(letter)
-      this.#letters.set(letter, redrivable)
-      return { seq, failedAt: instantMs(letter.failedAt), letter: letterText(letter, redrivable.options) }
-    }
+  /** @internal The letter that is stored under this number, as it is stored. */
+  storedLetter(seq: number): StoredLetter | undefined {
+    const found = this.#findStored(seq)
+    if (found === undefined) return undefined
+    const [letter, { options }] = found
+    return { seq, failedAt: instantMs(letter.failedAt), letter: letterText(letter, options) }
+  }
+
+  /** @internal The letter was stored anew: it is the newest from now on. */
+  storedAnew(seq: number): void {
+    const found = this.#findStored(seq)
+    if (found === undefined) return
+    this.#letters.delete(found[0])
+    this.#letters.set(...found)
+  }
+
+  #findStored(seq: number): [DeadLetter, Redrivable] | undefined {
+    for (const [letter, redrivable] of this.#letters) if (redrivable?.seq === seq) return [letter, redrivable]
     return undefined
   }
 
@@ -220,7 +230,10 @@ export class DeadLetters {
     if (this.#underWay.has(letter)) return this.#noLetter(letter.commandId)
     this.#underWay.add(letter)
     const run = this.#host.resubmit(letter, (this.#ring as DeadLetterQueue).redrivable(letter))
-    this.#underWay.delete(letter)
+    // With a storage it is under way until that is written: a second redrive would run the command twice.
+    const over = (): void => void this.#underWay.delete(letter)
+    if (this.#host.written() === undefined) over()
+    else run.accepted.then(over, over)
     return run
   }
 

@@ -305,6 +305,7 @@ export class Journal {
       this.#changeWritten(storedOf(entry), batch.attempts[at] as number, batch.states[at] as CommandState)
     }
     for (const entry of batch.settled) this.#tell(entry)
+    for (const change of batch.others) if (change.kind === 'bury') this.#core.deadLetters?.storedAnew(change.letter.seq)
     for (const entry of batch.arrivals) {
       const stored = storedOf(entry)
       stored.payload = undefined
@@ -362,7 +363,7 @@ export class Journal {
     if (this.broken === undefined) {
       this.#batch.early.push({ kind: 'withdraw', seq })
       this.#withdrawn.add(seq)
-      const letter = redrives === undefined ? undefined : this.#core.deadLetters?.storedAnew(redrives)
+      const letter = redrives === undefined ? undefined : this.#core.deadLetters?.storedLetter(redrives)
       if (letter !== undefined) this.#batch.others.push({ kind: 'bury', letter })
     }
     this.host?.refused(entry, error)

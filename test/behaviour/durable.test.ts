@@ -733,6 +733,7 @@ test('a letter whose redrive was written and answered with an error is still the
   writes[1]?.done()
   await errorOf(run)
   const again = t.queue.deadLetters.redrive(run.id)
+  expect(await errorOf(t.queue.deadLetters.redrive(run.id))).toMatchObject({ code: 'NOT_FOUND' })
   await turns()
   writes[2]?.commit()
   writes[2]?.fail(new Error('lost'))

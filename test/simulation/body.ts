@@ -1,13 +1,21 @@
 /** One body of the simulation: walks through its plan on the simulated clock, and tells the observer what it does. */
 import { type CommandContext, discard, RetryAfterError, snooze, UnrecoverableError } from '@a3s-lab/lane'
 import type { Cost } from './lane-spec.js'
-import type { Observer } from './observer.js'
 import type { BodyPicture } from './picture.js'
 import type { Ending, Plan, Step } from './plan.js'
 
+/** Who is told what bodies do. */
+export interface BodyObserver {
+  readonly picture: { readonly now: number }
+  left(body: BodyPicture): void
+  aborted(body: BodyPicture, reason: unknown): void
+  changed(body: BodyPicture, what: 'goes-on' | 'yields'): void
+  charged(body: BodyPicture, cost: Cost): void
+}
+
 /** What bodies need of the world. */
 export interface BodyHost {
-  readonly observer: Observer
+  readonly observer: BodyObserver
   /** Waits on the clock; the function ends the wait early. */
   sleep(ms: number): { readonly promise: Promise<void>; readonly wake: () => void }
   /** Remembers a body that waits for nothing but its end, to end it in the quiet phase. */
@@ -163,7 +171,8 @@ export class SimBody {
       checkpointed.resolved = Math.max(checkpointed.resolved, number)
     } catch (error) {
       // asked to stop: it is stored all the same
-      if (this.picture.abortCode === 'COMMAND_PREEMPTED' && !this.picture.isAbandoned)
+      const isAbort = error === this.context.signal.reason
+      if (isAbort && this.picture.abortCode === 'COMMAND_PREEMPTED' && !this.picture.isAbandoned)
         checkpointed.resolved = Math.max(checkpointed.resolved, number)
       throw error
     }

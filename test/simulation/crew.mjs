@@ -31,7 +31,7 @@ const noAnswer = (seed, violations) => {
 
 /**
  * @param {Worker} worker
- * @param {{ seed: number, commands?: number | undefined }} order
+ * @param {import('./worker.mjs').Order} order
  * @param {number} limitMs
  * @returns {Promise<Answer>}
  */
@@ -67,15 +67,16 @@ function ask(worker, order, limitMs) {
  * @param {string} bundle
  * @param {Iterable<number>} seeds
  * @param {(answer: Answer) => boolean | void} onAnswer
- * @param {{ commands?: number | undefined, size?: number, limitMs?: number }} [settings]
+ * @param {{ commands?: number | undefined, storage?: 'only' | 'none' | undefined, size?: number, limitMs?: number }} [settings]
  */
-export async function runSeeds(bundle, seeds, onAnswer, { commands, size = crewSize, limitMs = LIMIT_MS } = {}) {
+export async function runSeeds(bundle, seeds, onAnswer, settings = {}) {
+  const { commands, storage, size = crewSize, limitMs = LIMIT_MS } = settings
   const left = seeds[Symbol.iterator]()
   let goesOn = true
   async function work() {
     let worker = newWorker(bundle)
     for (let next = left.next(); goesOn && !next.done; next = left.next()) {
-      const answer = await ask(worker, { seed: next.value, commands }, limitMs)
+      const answer = await ask(worker, { seed: next.value, commands, storage }, limitMs)
       if (onAnswer(answer) === false) goesOn = false
       if (answer.hash === '') {
         await worker.terminate()

@@ -11,6 +11,7 @@
  * @property {string} replace
  * @property {number} [times]    default 1
  * @property {number} [commands] per seed, for a bug that needs a long backlog to show
+ * @property {'only' | 'none'} [storage]  'only' where it breaks the half of a seed that runs on a storage; default 'none'
  * @property {string[]} by       invariants that may catch it: by any other it would be caught for a wrong reason
  */
 
@@ -126,8 +127,8 @@ export const plantedBugs = [
   {
     name: 'a late value is taken for an outcome',
     file: 'core/attempts.ts',
-    find: 'const isLate = slot.zombie',
-    replace: 'const isLate = false',
+    find: 'const { zombie: isLate, stopAt } = slot',
+    replace: 'const { stopAt } = slot\n    const isLate = false',
     by: ['I9', 'I19', 'I22', 'I28', 'I18', 'I7', 'I8'],
   },
   {
@@ -140,8 +141,8 @@ export const plantedBugs = [
   {
     name: 'zombies are never given up',
     file: 'core/attempts.ts',
-    find: 'core.clock.now() + graceMs',
-    replace: 'core.clock.now() + graceMs + 1e9',
+    find: 'now + graceMs, () => this.#abandon',
+    replace: 'now + graceMs + 1e9, () => this.#abandon',
     by: ['I12', 'I8'],
   },
   {
@@ -164,7 +165,7 @@ export const plantedBugs = [
     file: 'core/outcomes.ts',
     find: '    context?.abort(error)\n',
     replace: '',
-    times: 2,
+    times: 3,
     by: ['I18', 'I12'],
   },
   {
@@ -178,15 +179,16 @@ export const plantedBugs = [
   {
     name: 'drain forgets delayed commands',
     file: 'core/lifecycle.ts',
-    find: 'return this.#core.unsettled === 0 &&',
-    replace: 'return [...this.#core.lanes.values()].every(({ backlog }) => backlog.size === 0) &&',
+    find: '    return this.#core.isQuiet\n',
+    replace:
+      '    const { lanes, scheduler } = this.#core\n    return scheduler.held === 0 && [...lanes.values()].every(({ backlog }) => backlog.size === 0)\n',
     by: ['I16'],
   },
   {
     name: 'a queue is complete while zombies run',
     file: 'core/core.ts',
-    find: 'if (this.scheduler.held === 0 && ',
-    replace: 'if (',
+    find: '    if (this.scheduler.held > 0) return false\n',
+    replace: '',
     by: ['I16', 'I19'],
   },
   {
@@ -250,8 +252,8 @@ export const plantedBugs = [
   {
     name: 'rate taken before anything can start',
     file: 'core/lane-policies.ts',
-    find: 'if (at > now) closedUntil = at',
-    replace: 'gate.started(ask, now)\n        if (at > now) closedUntil = at',
+    find: '      if (at <= now) continue\n      closedUntil = at',
+    replace: '      if (at <= now) continue\n      gate.started(ask, now)\n      closedUntil = at',
     by: ['I15', 'I8'],
   },
   {
@@ -484,15 +486,15 @@ export const plantedBugs = [
   {
     name: 'metrics count submits over all lanes only',
     file: 'observe/metrics.ts',
-    find: 'increment(laneSubmitted)',
-    replace: 'increment(submitted)',
+    find: 'increment(submitted)',
+    replace: 'local.incrementCounter(NAMES.COMMANDS_SUBMITTED, 1)',
     by: ['I7'],
   },
   {
     name: 'metrics do not say how long commands ran',
     file: 'observe/metrics.ts',
-    find: 'laneLatency.record(value)',
-    replace: 'laneLatency.record(0)',
+    find: '        latency.record(value)',
+    replace: '        latency.record(0)',
     by: ['I7'],
   },
   {
@@ -501,5 +503,87 @@ export const plantedBugs = [
     find: '[NAMES.QUEUE_DELAYED, ({ delayed }) => delayed]',
     replace: '[NAMES.QUEUE_DELAYED, ({ pending }) => pending]',
     by: ['I7'],
+  },
+
+  // storage
+  {
+    name: 'a submit is accepted before it is written',
+    file: 'core/journal.ts',
+    find: '    return this.#batch.written\n  }\n\n  /** A command has changed. */',
+    replace: '    void this.#batch.written\n    return Promise.resolve()\n  }\n\n  /** A command has changed. */',
+    storage: 'only',
+    by: ['I8'],
+  },
+  {
+    name: 'an outcome is told before it is written',
+    file: 'core/outcomes.ts',
+    find: '    if (stored === undefined) return tell()\n',
+    replace: '    if (stored === undefined || stored.seq % 2 === 0) return tell()\n',
+    storage: 'only',
+    by: ['I8', 'I9'],
+  },
+  {
+    name: 'an outcome that could not be written is forgotten',
+    file: 'core/journal.ts',
+    find: '      this.#batch.changed.push(entry)\n    }\n    for (const change of batch.others)',
+    replace: '    }\n    for (const change of batch.others)',
+    storage: 'only',
+    by: ['I7', 'I8', 'I9', 'I10'],
+  },
+  {
+    name: 'the starts of attempts are not marked',
+    file: 'core/journal.ts',
+    find: '      this.#storage.begin(starts)\n',
+    replace: '',
+    storage: 'only',
+    by: ['I10'],
+  },
+  {
+    name: 'a checkpoint resolves before it is written',
+    file: 'core/children.ts',
+    find: '    return this.#core.journal?.written()\n',
+    replace: '    return Promise.resolve()\n',
+    storage: 'only',
+    by: ['I26'],
+  },
+  {
+    name: 'a crash forgets the checkpoint',
+    file: 'core/recovery.ts',
+    find: 'if (row.checkpoint !== undefined)',
+    replace: 'if (row.checkpoint === undefined)',
+    storage: 'only',
+    by: ['I22', 'I26'],
+  },
+  {
+    name: 'the crash budget is never spent',
+    file: 'core/recovery.ts',
+    find: 'recoveries > policy.maxRecoveries',
+    replace: 'recoveries > policy.maxRecoveries + 100',
+    storage: 'only',
+    by: ['I10'],
+  },
+  {
+    name: 'nobody is told of what a crash has interrupted',
+    file: 'core/recovery.ts',
+    find: "core.emit('queue.command.recovered', ",
+    replace: "core.emit('queue.command.progress', ",
+    storage: 'only',
+    by: ['I19'],
+  },
+  {
+    name: 'a refused submit stays written',
+    file: 'core/journal.ts',
+    find: "kind: 'withdraw', seq }",
+    replace: "kind: 'withdraw', seq: -1 }",
+    storage: 'only',
+    by: ['I7', 'I8', 'I9', 'I21'],
+  },
+  {
+    name: 'a place is free before anything newer is written',
+    file: 'core/journal.ts',
+    find: 'stored.place < 0 || stored.markedAttempt > stored.writtenAttempt',
+    replace: 'stored.place < 0',
+    storage: 'only',
+    by: ['I10', 'I19'],
   },
 ]

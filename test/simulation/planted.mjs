@@ -16,8 +16,8 @@ const SETTINGS = { commands: 150, limitMs: 20_000 }
 function control(file) {
   /** @type {Map<string, Promise<boolean>>} */
   const known = new Map()
-  return (/** @type {number} */ seed, /** @type {number | undefined} */ commands) => {
-    const key = `${seed} ${commands ?? ''}`
+  return (/** @type {number} */ seed, /** @type {PlantedBug} */ { commands, storage = 'none' }) => {
+    const key = `${seed} ${storage} ${commands ?? ''}`
     const before = known.get(key)
     if (before !== undefined) return before
     const verdict = (async () => {
@@ -26,7 +26,12 @@ function control(file) {
       const note = (/** @type {import('./worker.mjs').Answer} */ { violations }) => {
         passed.push(violations.length === 0)
       }
-      await runSeeds(file, [seed], note, { ...SETTINGS, ...(commands === undefined ? {} : { commands }), size: 1 })
+      await runSeeds(file, [seed], note, {
+        ...SETTINGS,
+        ...(commands === undefined ? {} : { commands }),
+        storage,
+        size: 1,
+      })
       return passed[0] === true
     })()
     known.set(key, verdict)
@@ -39,7 +44,7 @@ function control(file) {
  *
  * @param {PlantedBug} bug
  * @param {string} file
- * @param {(seed: number, commands?: number) => Promise<boolean>} passesWithout
+ * @param {(seed: number, bug: PlantedBug) => Promise<boolean>} passesWithout
  * @returns {Promise<Verdict>}
  */
 async function hunt(bug, file, passesWithout) {
@@ -58,10 +63,13 @@ async function hunt(bug, file, passesWithout) {
         found.push({ bug, seed, invariant: first.invariant, text: first.text })
         return false
       },
-      { ...SETTINGS, ...(bug.commands === undefined ? {} : { commands: bug.commands }), size: 1 },
+      {
+        ...{ ...SETTINGS, storage: bug.storage ?? 'none', size: 1 },
+        ...(bug.commands === undefined ? {} : { commands: bug.commands }),
+      },
     )
     const [verdict = { bug, seed: undefined }] = found
-    if (verdict.seed === undefined || (await passesWithout(verdict.seed, bug.commands))) return verdict
+    if (verdict.seed === undefined || (await passesWithout(verdict.seed, bug))) return verdict
     from = verdict.seed + 1
   }
   return { bug, seed: undefined }

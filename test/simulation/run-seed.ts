@@ -1,5 +1,6 @@
 /** Runs one seed, and says what came of it. */
 import { checkers } from './checkers/index.js'
+import { runDurable } from './durable/index.js'
 import { type Available, drawOptions, type SimOptions } from './options.js'
 import type { Violation } from './picture.js'
 import { World } from './world.js'
@@ -18,16 +19,35 @@ export type SeedResult = {
 export type SeedSettings = {
   readonly available: Available
   readonly commands?: number | undefined
+  /** The half that runs on a storage: as the seed draws it (the default), that alone, or none. */
+  readonly storage?: 'drawn' | 'only' | 'none' | undefined
   readonly log?: ((line: string) => void) | undefined
   /** Told of what is wrong as soon as it is seen. */
   readonly onViolation?: ((violation: Violation) => void) | undefined
 }
 
-export async function runSeed(
-  seed: number,
-  { available, commands, log, onViolation }: SeedSettings,
-): Promise<SeedResult> {
+export async function runSeed(seed: number, settings: SeedSettings): Promise<SeedResult> {
+  const { available, commands, storage = 'drawn', log, onViolation } = settings
   const options = drawOptions(seed, available, commands)
+  const first = storage === 'only' ? undefined : await runWorld(options, settings)
+  if (storage === 'none' || (first !== undefined && first.violations.length > 0)) return first as SeedResult
+  const second = await runDurable(options, { isWanted: storage === 'only', log, onViolation })
+  if (second === undefined) return first as SeedResult
+  return {
+    seed,
+    options,
+    hash: `${first?.hash ?? ''}${second.hash}`,
+    violations: second.violations,
+    commands: (first?.commands ?? 0) + second.commands,
+    events: (first?.events ?? 0) + second.events,
+    starts: (first?.starts ?? 0) + second.starts,
+    virtualMs: (first?.virtualMs ?? 0) + second.virtualMs,
+  }
+}
+
+/** The half without a storage. */
+async function runWorld(options: SimOptions, { log, onViolation }: SeedSettings): Promise<SeedResult> {
+  const { seed } = options
   const world = new World(options, checkers)
   world.observer.log = log
   const { picture } = world

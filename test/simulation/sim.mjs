@@ -7,6 +7,8 @@
  *   npm run sim -- --planted [name]  every planted bug has to be caught
  *   npm run sim -- --sweep [scenario [kind k mode]]   that alone; a scenario of it; one failing call again
  *   npm run sim -- --scope [name [path]]              the same for a scope, and a path through it
+ *   npm run sim -- --storage-sweep [history [call k mode]]   the same for calls to a storage
+ *   --storage only|none              of each seed the half that runs on a storage alone, also where it draws none; or the other
  *   --commands N                     commands per seed instead of as many as it draws
  *
  * The exit code is 1 when an invariant was broken, a planted bug was missed, or a seed did not repeat itself.
@@ -35,10 +37,13 @@ const { values, positionals } = parseArgs({
     planted: { type: 'boolean', default: false },
     sweep: { type: 'boolean', default: false },
     scope: { type: 'boolean', default: false },
+    'storage-sweep': { type: 'boolean', default: false },
+    storage: { type: 'string' },
   },
   allowPositionals: true,
 })
 const commands = values.commands === undefined ? undefined : Number(values.commands)
+const storage = /** @type {'only' | 'none' | undefined} */ (values.storage)
 
 /** @param {string} line */
 const print = (line) => process.stdout.write(`${line}\n`)
@@ -56,7 +61,7 @@ async function replay(file, seed) {
   const { runSeed, availableFeatures } = await import(pathToFileURL(file).href)
   const available = await availableFeatures()
   const log = values.log ? print : undefined
-  const result = await runSeed(seed, { available, commands, log })
+  const result = await runSeed(seed, { available, commands, storage, log })
   print(JSON.stringify(result.options, null, 2))
   print(
     `seed ${seed}: ${result.commands} commands, ${result.events} events, ${result.virtualMs} ms, hash ${result.hash}`,
@@ -88,7 +93,7 @@ async function runMany(file, count) {
       hashes.set(answer.seed, answer.hash)
       if (before === undefined && answer.violations.length > 0) keep(answer, kept)
     },
-    { commands },
+    { commands, storage },
   )
   const seconds = (performance.now() - startedAt) / 1000
   const hours = Math.round(sum.virtualMs / 3_600_000)
@@ -113,19 +118,21 @@ function keep({ seed, violations }, kept) {
   const [first] = violations
   if (first === undefined) return
   print(`seed ${seed}: ${first.invariant} at ${first.at} ms: ${first.text}`)
-  if (kept.includes(seed) || commands !== undefined) return
+  if (kept.includes(seed) || commands !== undefined || storage !== undefined) return
   appendFileSync(KEPT, `${seed}  ${first.invariant}: ${first.text.slice(0, 100)}\n`)
 }
 
-/** The proofs that need no seed. @param {string} file @param {{ sweeps: boolean, scopes: boolean }} which */
-async function prove(file, { sweeps, scopes }) {
+/** The proofs that need no seed. @param {string} file @param {{ sweeps: boolean, scopes: boolean, storages: boolean }} which */
+async function prove(file, { sweeps, scopes, storages }) {
   const { href } = pathToFileURL(file)
   /** @type {typeof import('./main.js')} */
-  const { findSites, runScope, runSweep } = await import(href)
+  const { availableFeatures, findSites, runScope, runStorageSweep, runSweep } = await import(href)
   const sites = findSites(readFileSync(file, 'utf8'))
   const isSwept = !sweeps || (await runSweep({ print, wanted: positionals, sites }))
   const isExplored = !scopes || (await runScope({ print, wanted: positionals }))
-  return isSwept && isExplored
+  const isStored =
+    !storages || (await runStorageSweep({ print, wanted: positionals, available: await availableFeatures() }))
+  return isSwept && isExplored && isStored
 }
 
 const workplace = newWorkplace()
@@ -134,10 +141,13 @@ try {
   let isRight = true
   if (values.seed !== undefined) isRight = await replay(file, Number(values.seed))
   else if (values.planted) isRight = await judgePlanted(workplace, positionals[0] ?? '')
-  else if (values.sweep || values.scope) isRight = await prove(file, { sweeps: values.sweep, scopes: values.scope })
-  else {
+  else if (values.sweep || values.scope || values['storage-sweep']) {
+    const which = { sweeps: values.sweep, scopes: values.scope, storages: values['storage-sweep'] }
+    isRight = await prove(file, which)
+  } else {
     isRight = await runMany(file, Number(values.seeds ?? 200))
-    if (values.seeds === undefined) isRight = (await prove(file, { sweeps: true, scopes: true })) && isRight
+    if (values.seeds === undefined)
+      isRight = (await prove(file, { sweeps: true, scopes: true, storages: true })) && isRight
   }
   process.exitCode = isRight ? 0 : 1
 } finally {

@@ -20,8 +20,8 @@ const kept = readFileSync(fileURLToPath(new URL('seeds.txt', import.meta.url)), 
   .filter((line) => /^\d/.test(line))
   .map((line) => Number.parseInt(line, 10))
 
-const brokenIn = async (seed: number, commands?: number): Promise<string[]> => {
-  const { violations } = await runSeed(seed, { available, commands })
+const brokenIn = async (seed: number, commands?: number, storage?: 'only'): Promise<string[]> => {
+  const { violations } = await runSeed(seed, { available, commands, storage })
   return violations.map(({ invariant, text, at }) => `${invariant} at ${at} ms: ${text}`)
 }
 
@@ -41,6 +41,21 @@ describe('the simulation', () => {
     },
     30_000,
   )
+
+  test.each(Array.from({ length: 24 }, (_, n) => n * 37))(
+    'breaks no invariant with seed %i on a storage',
+    async (seed) => {
+      expect(await brokenIn(seed, COMMANDS, 'only')).toEqual([])
+    },
+    30_000,
+  )
+
+  test('sees the same when a seed is run again on a storage', async () => {
+    const settings = { available, commands: COMMANDS, storage: 'only' } as const
+    const hashes = [(await runSeed(5, settings)).hash, (await runSeed(5, settings)).hash]
+    expect(hashes[0]).toBe(hashes[1])
+    expect((await runSeed(6, settings)).hash).not.toBe(hashes[0])
+  }, 30_000)
 
   test('sees the same when a seed is run again', async () => {
     const hashes = [

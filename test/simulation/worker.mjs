@@ -9,12 +9,14 @@ const port = /** @type {import('node:worker_threads').MessagePort} */ (parentPor
 const { runSeed, availableFeatures } = await import(bundle)
 const available = await availableFeatures()
 
-/** @param {{ seed: number, commands?: number }} order */
-async function answer({ seed, commands }) {
+/** @typedef {{ seed: number, commands?: number | undefined, storage?: 'only' | 'none' | undefined }} Order */
+
+/** @param {Order} order */
+async function answer({ seed, commands, storage }) {
   // a bug may keep the seed from ever coming to its end: a message is sent even then
   const onViolation = (/** @type {object} */ violation) => port.postMessage({ seed, violation })
-  const { options, ...result } = await runSeed(seed, { available, commands, onViolation })
+  const { options, ...result } = await runSeed(seed, { available, commands, storage, onViolation })
   port.postMessage({ ...result, features: options.features })
 }
 
-port.on('message', (/** @type {{ seed: number, commands?: number }} */ order) => void answer(order))
+port.on('message', (/** @type {Order} */ order) => void answer(order))

@@ -1,0 +1,2 @@
+export { type DurableResult, runDurable } from './run-durable.js'
+export { runStorageSweep } from './storage-sweep.js'
