@@ -21,6 +21,10 @@ export class Batch {
   #resolve: (() => void) | undefined
   #reject: ((error: unknown) => void) | undefined
 
+  get size(): number {
+    return this.arrivals.length + this.changed.length
+  }
+
   get isEmpty(): boolean {
     return (
       this.arrivals.length === 0 && this.changed.length === 0 && this.others.length === 0 && this.early.length === 0

@@ -18,8 +18,9 @@ import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import type { LaneError } from './errors.js'
 import { quietRejection, type Run, rejectRun, type Settle } from './run.js'
-import type { Storage, StorageChange, StorageHead, StoredStart } from './storage.js'
-import { keptError, storageError, unwrittenError } from './storage-errors.js'
+import { StartMarks } from './start-marks.js'
+import type { Storage, StorageChange, StorageHead } from './storage.js'
+import { storageError } from './storage-errors.js'
 import { type Stored, storedOf, storedOutcome, storedProgress, storedSubmit, type Times } from './stored.js'
 import { type CommandState, isFinal } from './transitions.js'
 
@@ -28,6 +29,12 @@ const START_WRITTEN_AFTER_MS = 50
 
 /** Waiting commands of a lane in memory, where the storage does not say. */
 const WINDOW = 4096
+
+/**
+ * Changes of a batch: with more, the storage waits for the queue and the queue for the storage; with fewer, commits are
+ * the work.
+ */
+const BATCH = 512
 
 /** The first and the longest pause before what could not be written is tried again. */
 const RETRY_MS = 100
@@ -56,14 +63,14 @@ export class Journal {
   readonly coldRuns = new Map<number, Run>()
   host: JournalHost | undefined
   #batch = new Batch()
+  /** Batches that are full and wait for their turn. */
+  readonly #ready: Batch[] = []
   #underWay = 0
   /** When the running commands are looked through for what is not written. */
   #lookAlarm: Alarm | undefined
   #retryAlarm: Alarm | undefined
   #retryMs = RETRY_MS
-  #starts: StoredStart[] = []
-  readonly #freePlaces: number[] = []
-  #places = 0
+  readonly #marks: StartMarks
   /** A write was answered at once in this turn of the event loop. */
   #hasWrittenInTurn = false
   /** Why the storage takes no writes any more. */
@@ -76,6 +83,7 @@ export class Journal {
   constructor(core: QueueCore, storage: Storage, head: StorageHead) {
     this.#core = core
     this.#storage = storage
+    this.#marks = new StartMarks(core, storage)
     this.#writesAtOnce = storage.writesAtOnce ?? 1
     this.maxPayloadBytes = storage.maxPayloadBytes ?? Number.POSITIVE_INFINITY
     this.window = Math.max(1, storage.window ?? WINDOW)
@@ -94,23 +102,24 @@ export class Journal {
 
   /** Whether anything is not written yet. */
   get isBusy(): boolean {
-    return this.#underWay > 0 || !this.#batch.isEmpty
+    return this.#underWay > 0 || this.#hasMore
   }
 
   /** A new command: accepted, or refused, when it is written. Gives the promise of that. */
   arrive(entry: Entry, stored: Stored): Promise<void> {
     if (this.broken !== undefined) throw this.broken
     this.bySeq.set(stored.seq, entry)
-    this.#batch.arrivals.push(entry)
+    const batch = this.#room()
+    batch.arrivals.push(entry)
     this.#core.askForPass()
-    return this.#batch.written
+    return batch.written
   }
 
   /** A command has changed. */
   touch(entry: Entry, stored: Stored): void {
     if (stored.isDirty) return
     stored.isDirty = true
-    this.#batch.changed.push(entry)
+    this.#room().changed.push(entry)
     this.#core.askForPass()
   }
 
@@ -135,38 +144,53 @@ export class Journal {
   /** Resolves when all that has changed until now is written; rejects when it could not be. */
   written(): Promise<void> {
     if (this.broken !== undefined) return quietRejection(this.broken)
-    return this.#batch.isEmpty ? this.#answered() : this.#batch.written
+    if (!this.#batch.isEmpty) return this.#batch.written
+    return this.#ready.at(-1)?.written ?? this.#answered()
   }
 
   /** An attempt begins; to be marked with `mark` before its body runs. */
   begins(entry: Entry, stored: Stored): void {
-    if (stored.place < 0) stored.place = this.#freePlaces.pop() ?? this.#places++
-    stored.markedAttempt = entry.attempt
-    this.#starts.push({ place: stored.place, seq: stored.seq, attempt: entry.attempt })
+    this.#marks.add(entry, stored)
     this.#lookSoon()
   }
 
   /** Marks the attempts that begin. */
   mark(): void {
-    if (this.#starts.length === 0) return
-    const starts = this.#starts
-    this.#starts = []
-    try {
-      this.#storage.begin(starts)
-    } catch (error) {
-      // The bodies run all the same: a crash would count one attempt less.
-      this.#core.fault(storageError('Could not mark the start of an attempt', error))
-    }
+    this.#marks.write()
   }
 
   /** Writes what has gathered, as far as writes may be under way. Asked at the end of each pass. */
   flush(): void {
-    if (this.#batch.isEmpty || this.#underWay >= this.#writesAtOnce || this.broken !== undefined) return
-    if (this.#hasWrittenInTurn) return
-    // What has failed waits for its time; a new command may try its luck at once.
-    if (this.#retryAlarm !== undefined && this.#batch.arrivals.length === 0) return
+    while (this.#hasMore && this.#underWay < this.#writesAtOnce && this.broken === undefined) {
+      if (this.#hasWrittenInTurn) return
+      // What has failed waits for its time; a new command may try its luck at once.
+      if (this.#retryAlarm !== undefined && this.#ready.length === 0 && this.#batch.arrivals.length === 0) return
+      this.#write(this.#next())
+    }
+  }
+
+  /** The batch that takes what comes next. */
+  #room(): Batch {
+    if (this.#batch.size >= BATCH) {
+      this.#ready.push(this.#batch)
+      this.#batch = new Batch()
+    }
+    return this.#batch
+  }
+
+  get #hasMore(): boolean {
+    return this.#ready.length > 0 || !this.#batch.isEmpty
+  }
+
+  #next(): Batch {
+    const ready = this.#ready.shift()
+    if (ready !== undefined) return ready
     const batch = this.#batch
     this.#batch = new Batch()
+    return batch
+  }
+
+  #write(batch: Batch): void {
     let answer: unknown
     this.#underWay++
     try {
@@ -207,20 +231,6 @@ export class Journal {
     while (this.isBusy && this.broken === undefined && !isOver) await Promise.race([this.#answered(), giveUp])
   }
 
-  /** The queue ends: runs whose commands stay stored, or whose outcome could not be written, reject. */
-  letGo(): void {
-    for (const entry of this.bySeq.values()) {
-      const { run, details, settle } = entry
-      const stored = storedOf(entry)
-      for (const reader of details?.readers ?? []) reader.close()
-      if (stored.tell === undefined) rejectRun(run, settle, keptError())
-      else rejectRun(run, stored.settle ?? settle, this.broken ?? unwrittenError())
-    }
-    for (const run of this.coldRuns.values()) rejectRun(run, run.inner as Settle, keptError())
-    this.bySeq.clear()
-    this.coldRuns.clear()
-  }
-
   /** Nothing more is written. */
   async close(): Promise<void> {
     if (this.#isClosed) return
@@ -255,7 +265,7 @@ export class Journal {
 
   /** The next answer of the storage; at once when none is awaited. */
   #answered(): Promise<void> {
-    if (this.#underWay === 0 && this.#batch.isEmpty) return Promise.resolve()
+    if (!this.isBusy) return Promise.resolve()
     return new Promise((resolve) => this.#waiters.push(resolve))
   }
 
@@ -319,9 +329,7 @@ export class Journal {
     stored.underWay--
     stored.writtenAttempt = attempt
     stored.writtenState = state
-    if (stored.place < 0 || stored.markedAttempt > attempt) return
-    this.#freePlaces.push(stored.place)
-    stored.place = -1
+    this.#marks.written(stored, attempt)
   }
 
   #tell(entry: Entry): void {
@@ -346,14 +354,13 @@ export class Journal {
     }
     for (const change of batch.others) this.#batch.others.push(change)
     for (const change of batch.early) this.#batch.early.push(change)
-    const later = this.broken === undefined ? [] : this.#batch.arrivals.splice(0)
-    const refused = batch.arrivals.concat(later)
-    for (const entry of refused) this.#refuse(entry, error)
-    batch.answer(error)
-    if (this.broken !== undefined) this.#batch.answer(error)
+    for (const one of this.broken === undefined ? [batch] : [batch, ...this.#ready, this.#batch]) {
+      for (const entry of one.arrivals.splice(0)) this.#refuse(entry, error)
+      one.answer(error)
+    }
     core.fault(error)
     this.#tellWaiters()
-    if (this.broken === undefined && !this.#batch.isEmpty) this.#retryLater()
+    if (this.broken === undefined && this.#hasMore) this.#retryLater()
   }
 
   #refuse(entry: Entry, error: LaneError): void {

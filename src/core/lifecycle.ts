@@ -9,17 +9,13 @@
  */
 import type { Admission } from './admission.js'
 import type { Attempts } from './attempts.js'
-import type { Timer } from './clock.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
-import type { Journal } from './journal.js'
+import { closeJournal } from './journal-closing.js'
 import { checkMs } from './options.js'
 import type { Outcomes } from './outcomes.js'
 import { keptError } from './storage-errors.js'
-
-/** A storage has at least so long to write what there is when the queue closes. */
-const WRITE_GRACE_MS = 1000
 
 /** Somebody who waits until nothing is left. */
 type Waiter = { readonly quiet: () => void }
@@ -112,7 +108,7 @@ export class Lifecycle {
       }
       this.#attempts.abandonAll(timeoutMs)
     }
-    if (journal !== undefined) await this.#closeJournal(journal, deadline)
+    if (journal !== undefined) await closeJournal(core, journal, deadline)
     this.#complete()
   }
 
@@ -122,22 +118,6 @@ export class Lifecycle {
       const waiting = [...lane.delayed, ...lane.backlog.entries()]
       for (const entry of waiting) if (entry.details?.stored === undefined) this.#outcomes.cancel(entry, reason)
     }
-  }
-
-  /** Writes what there is to write, lets go of the runs that nobody will settle any more, and closes the storage. */
-  async #closeJournal(journal: Journal, deadline: number): Promise<void> {
-    const { clock } = this.#core
-    const isOver = (): Promise<void> =>
-      new Promise((resolve) => {
-        timer = clock.setTimer(Math.max(WRITE_GRACE_MS, deadline - clock.now()), resolve)
-      })
-    let timer: Timer | undefined
-    const giveUp = isOver()
-    await journal.settle(giveUp)
-    journal.letGo()
-    await Promise.race([journal.close(), giveUp])
-    clock.clearTimer(timer as Timer)
-    this.#core.alarms.clearAll()
   }
 
   /** Whether everything settles and every slot comes back before the limit. */

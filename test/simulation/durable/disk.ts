@@ -156,7 +156,10 @@ export class SimDisk implements Storage {
     if (mode === 'hangs' || this.#isUnlucky(spec.hanging)) await this.#hang()
     if (!isQuiet() && spec.writeMs > 0) await sleep(draw.exponential(spec.writeMs * 8) / 8)
     if (this.isDead) return never()
-    if (this.isBroken) throw broken()
+    if (this.isBroken) {
+      this.#parts.truth.loseBatch(batch)
+      throw broken()
+    }
     this.#commit(batch, mode)
     if (this.isDead) return never()
   }
@@ -174,6 +177,7 @@ export class SimDisk implements Storage {
     this.failedAt = now()
     if (this.#isUnlucky(spec.breaking)) {
       this.isBroken = true
+      truth.loseBatch(batch)
       throw broken()
     }
     if (mode === 'fails' || mode === 'from-then-on') {

@@ -160,12 +160,14 @@ export class Ledger {
   }
 
   /** What the phase alone does not say. */
-  #fits(name: string, { phase, trail, process, wasPreempted }: Seen): boolean {
+  #fits(name: string, { id, phase, trail, process, wasPreempted }: Seen): boolean {
     // of what was submitted to a process before, nobody may have heard
     if (name === 'started') return phase !== 'new' || process !== this.process
     if (name === 'submitted') return !trail.includes('submitted')
     if (name === 'recovered') return trail.at(-1) === '|'
-    return name !== 'resumed' || (trail.at(-1) === 'started' && wasPreempted)
+    // what became of a resumed attempt could not be written: it is resumed once more
+    const isLost = this.truth.byId.get(id)?.hasLostMark === true
+    return name !== 'resumed' || (trail.at(-1) === 'started' && (wasPreempted || isLost))
   }
 
   /** A body is entered. */
