@@ -11,6 +11,8 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
+    // every core: many tests wait for processes of their own
+    maxWorkers: '100%',
     setupFiles: ['test/support/no-silent-faults.ts', 'test/support/replay.ts'],
     reporters: ['default', './test/support/count-reporter.ts'],
     // A promise that never settles should not cost five seconds per test: nothing in the fast suite waits that long.

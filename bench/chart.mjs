@@ -6,39 +6,12 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { BenchError, FAILED } from './bench-error.mjs'
+import { charts } from './panels.mjs'
 import { short } from './report.mjs'
 
+/** @typedef {import('./panels.mjs').Panel} Panel */
 /** @typedef {import('./outcome.mjs').Row} Row */
 /** @typedef {import('./outcome.mjs').Spread} Spread */
-
-/**
- * @typedef {object} Panel
- * @property {string} workload
- * @property {string} figure
- * @property {string} title
- * @property {string} unit  the line under the title; says which direction is better
- * @property {string} [offScale]  a subject so slow that its bar would flatten all others; named instead of drawn
- */
-
-const RATE = 'commands per second; longer is better'
-
-/** @type {Panel[]} left to right, top to bottom */
-const panels = [
-  { workload: 'W1', figure: 'rate', title: 'Bursts of 100, one lane', unit: RATE },
-  { workload: 'W2', figure: 'rate', title: 'Bursts of 100 over 10 lanes', unit: RATE },
-  { workload: 'W3', figure: 'rate', title: 'A burst of 100,000', unit: RATE },
-  { workload: 'W4', figure: 'rate', title: '100,000 over six priorities', unit: RATE },
-  { workload: 'W5', figure: 'rate', title: 'A million waiting', unit: RATE },
-  { workload: 'W5', figure: 'bytes', title: 'A million waiting: memory', unit: 'bytes per command; shorter is better' },
-  { workload: 'W6', figure: 'rate', title: '100,000 that await setImmediate', unit: RATE },
-  {
-    workload: 'W8',
-    figure: 'p99',
-    title: 'Urgent command, 100,000 × 1 ms ahead of it',
-    unit: 'ms to start, 99th percentile; shorter is better',
-    offScale: 'bottleneck',
-  },
-]
 
 /** Geometry, in pixels. The picture is shown at about its own size. */
 const COLUMNS = 2
@@ -84,27 +57,44 @@ const style = `
 `
 
 /**
+ * The picture of every suite that has a result; with `from`, of that one.
+ *
  * @param {{ from: string | undefined, to: string | undefined }} options
  * @returns {Promise<number>} the exit code
  */
 export async function drawChart({ from, to }) {
-  const source = from ?? fileURLToPath(new URL('results/core.json', import.meta.url))
-  if (!existsSync(source))
-    throw new BenchError(`There is no ${from ?? 'bench/results/core.json'}: run the full benchmark first.`, {
-      exitCode: FAILED,
-    })
-  const picture = pictureOf(JSON.parse(readFileSync(source, 'utf8')))
-  const folder = new URL('../docs/images/', import.meta.url)
-  if (to === undefined) mkdirSync(folder, { recursive: true })
-  writeFileSync(to ?? new URL('bench-core.svg', folder), picture)
-  process.stdout.write(`drawn: ${to ?? 'docs/images/bench-core.svg'}\n`)
+  const kept = Object.keys(charts).map((suite) => fileURLToPath(new URL(`results/${suite}.json`, import.meta.url)))
+  const sources = from === undefined && to === undefined ? kept.filter((file) => existsSync(file)) : [from ?? kept[0]]
+  for (const source of sources) draw(/** @type {string} */ (source), to)
+  if (sources.length === 0)
+    throw new BenchError('There is nothing in bench/results: run the full benchmark first.', { exitCode: FAILED })
   return 0
 }
 
-/** @typedef {{ rounds: number, machine: import('./machine.mjs').Machine, versions: Record<string, string>, workloads: Row[] }} Result */
+/**
+ * @param {string} source
+ * @param {string | undefined} to
+ */
+function draw(source, to) {
+  if (!existsSync(source))
+    throw new BenchError(`There is no ${source}: run the full benchmark first.`, { exitCode: FAILED })
+  /** @type {Result} */
+  const result = JSON.parse(readFileSync(source, 'utf8'))
+  const folder = new URL('../docs/images/', import.meta.url)
+  if (to === undefined) mkdirSync(folder, { recursive: true })
+  const name = `bench-${result.suite}.svg`
+  writeFileSync(to ?? new URL(name, folder), pictureOf(result))
+  process.stdout.write(`drawn: ${to ?? `docs/images/${name}`}\n`)
+}
+
+/** @typedef {{ suite: string, rounds: number, machine: import('./machine.mjs').Machine, versions: Record<string, string>, workloads: Row[] }} Result */
 
 /** @param {Result} result */
 function pictureOf(result) {
+  const chart = charts[result.suite]
+  if (chart === undefined)
+    throw new BenchError(`There is no picture of the suite '${result.suite}'.`, { exitCode: FAILED })
+  const { title, note, panels } = chart
   const blocks = panels.map((panel) => blockOf(panel, result.workloads)).filter((block) => block !== undefined)
   let y = HEADER
   /** @type {string[]} */
@@ -117,16 +107,11 @@ function pictureOf(result) {
   const total = y + FOOTER - PANEL_GAP
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${total}" width="${WIDTH}" height="${total}" role="img" aria-labelledby="title">`,
-    `<title id="title">Lane and its peers, side by side</title>`,
+    `<title id="title">${title}</title>`,
     `<style>${style}</style>`,
     `<rect class="card" x="0.5" y="0.5" width="${WIDTH - 1}" height="${total - 1}" rx="10"/>`,
-    text('title', MARGIN, 38, 'Lane and its peers, side by side'),
-    text(
-      'note',
-      MARGIN,
-      58,
-      'Trivial async handlers, every result awaited. Bars are medians; the thin line runs from the slowest round to the fastest.',
-    ),
+    text('title', MARGIN, 38, title),
+    text('note', MARGIN, 58, `${note} Bars are medians; the thin line runs from the slowest round to the fastest.`),
     ...drawn,
     ...footerLines(result).map((line, index) => text('note', MARGIN, total - 38 + index * 18, line)),
     '</svg>',

@@ -49,6 +49,16 @@ export const goals = [
   { workload: 'T2', figure: 'handover', label: 'time to a thread and back vs piscina.run in a lane', atMost: 1.2 },
 ]
 
+/** Of the suite `storage`. @type {Goal[]} */
+export const storageGoals = [
+  { workload: 'S1', figure: 'rate', label: 'commands per second, synced', atLeast: 100_000 },
+  { workload: 'S2', figure: 'rate', label: 'rate', versus: 'plainjob', atLeast: 5 },
+  { workload: 'S3', figure: 'rate', label: 'rate', versus: 'sqlite', atLeast: 0.8 },
+  { workload: 'S4', figure: 'rate', label: 'commands per second, not synced', atLeast: 200_000 },
+  { workload: 'S5', figure: 'ms', label: 'ms to the first start', atMost: 1000 },
+  { workload: 'S6', figure: 'p99', label: 'ms that the event loop is late, p99', atMost: 20 },
+]
+
 /**
  * @typedef {Goal & { value: number, peer?: string, ok: boolean, tolerance: number }} Verdict
  */

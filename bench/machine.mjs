@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { arch, cpus, platform, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
+import { BenchError, FAILED } from './bench-error.mjs'
 
 /** @typedef {ReturnType<typeof describeMachine>} Machine */
 
@@ -35,11 +36,32 @@ function git(...args) {
   return execFileSync('git', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
 }
 
+/** Our own package. */
+const OURS = '@a3s-lab/lane'
+
+/**
+ * @param {string[]} names  of packages
+ * @returns {Record<string, string>} their versions; one that cannot be loaded is an error
+ */
+export function versionsOf(names) {
+  /** @type {Record<string, string>} */
+  const versions = {}
+  for (const name of new Set(names)) {
+    const version = packageVersion(name)
+    if (version === null) {
+      const remedy = name === OURS ? 'is not built: run `npm run build` first' : 'is not installed: run `npm ci` first'
+      throw new BenchError(`${name} ${remedy}.`, { exitCode: FAILED })
+    }
+    versions[name] = version
+  }
+  return versions
+}
+
 /**
  * @param {string} name  of a package
  * @returns {string | null} its version; null when it cannot be loaded: not installed, or ours not built
  */
-export function packageVersion(name) {
+function packageVersion(name) {
   let entry
   try {
     entry = new URL(import.meta.resolve(name))

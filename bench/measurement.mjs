@@ -19,8 +19,19 @@ const LIMIT_MS = 300_000
  */
 
 /**
- * @param {Measurement} measurement
- * @param {{ nodeOptions?: readonly string[], script?: string }} [how]  `script`: the `measure.mjs` of another tree
+ * Of the suite `storage`.
+ *
+ * @typedef {object} StorageMeasurement
+ * @property {string} workload
+ * @property {string} subject
+ * @property {import('./storage/workloads.mjs').StorageSettings} settings
+ * @property {string} [filled]  the file in which commands wait
+ * @property {boolean} [fill]  makes that file, instead of measuring
+ */
+
+/**
+ * @param {Measurement | StorageMeasurement} measurement
+ * @param {{ nodeOptions?: readonly string[], script?: string }} [how]  `script`: another suite's or tree's `measure.mjs`
  * @returns {Promise<Record<string, number>>} its figures
  */
 export async function measure(measurement, { nodeOptions = [], script = ownScript } = {}) {

@@ -9,15 +9,19 @@ import { drawChart } from './chart.mjs'
 import { runCore, subjectNames, workloadIds } from './core.mjs'
 import { runPolicies } from './policies.mjs'
 import { runProfile } from './profile.mjs'
+import { runStorage, storageIds, storageSubjects } from './storage.mjs'
 
 const usage = `npm run bench -- core [options]      measure the queue in process, and its peers
 npm run bench -- policies [options]  W1 to W5 against the last commit without policies: what they cost when unused
-npm run bench -- chart [options]     draw docs/images/bench-core.svg from bench/results/core.json
+npm run bench -- storage [options]   durable commands: raw limits of the disk, other stores, and ours
+npm run bench -- chart [options]     draw docs/images/bench-core.svg and bench-storage.svg from bench/results
 
-  --quick            3 rounds, 200,000 waiting in W5, 10 % tolerance on goals; under three minutes
+  --quick            3 rounds, 200,000 waiting in W5, 10 % tolerance on goals; a few minutes
   --check            exit code 1 when a goal is missed
   --only W1,W3       only these workloads: ${workloadIds.join(' ')}
+                     of storage: ${storageIds.join(' ')}
   --subject lane,…   only these subjects: ${subjectNames.join(' ')}
+                     of storage: ${storageSubjects.join(' ')}
   --rounds N         instead of 7
   --profile          one subject, one workload, with the CPU profiler: where the time goes
   --from, --to       of chart: another result, another picture
@@ -27,6 +31,7 @@ npm run bench -- chart [options]     draw docs/images/bench-core.svg from bench/
 const suites = {
   core: (options) => (options.profile ? runProfile(options) : runCore(options)),
   policies: (options) => runPolicies(options),
+  storage: (options) => runStorage(options),
   chart: (options) => drawChart(options),
 }
 
@@ -35,18 +40,23 @@ const suites = {
 /** @param {string[]} args */
 function parsedOptions(args) {
   const { values, positionals } = parsed(args)
+  const suite = suiteOf(positionals)
+  const known =
+    suite === 'storage'
+      ? { workloads: storageIds, subjects: storageSubjects }
+      : { workloads: workloadIds, subjects: subjectNames }
   const options = {
     quick: values.quick ?? false,
     check: values.check ?? false,
     profile: values.profile ?? false,
     help: values.help ?? false,
     rounds: values.rounds === undefined ? undefined : count(values.rounds),
-    workloads: chosen(values.only, workloadIds, 'workload'),
-    subjects: chosen(values.subject, subjectNames, 'subject'),
+    workloads: chosen(values.only, known.workloads, 'workload'),
+    subjects: chosen(values.subject, known.subjects, 'subject'),
     from: values.from,
     to: values.to,
   }
-  return { suite: suiteOf(positionals), options }
+  return { suite, options }
 }
 
 /** @param {string[]} args */

@@ -7,20 +7,31 @@
  *     at 50 %   control skips a generation now and then
  *     at 100 %  control stops the generation for good; what is begun is finished, dead letters are run again
  *
+ * Whatever it submits to be stored has an id that says what it is, and the same id is the same command. So after a crash the
+ * agent does the same again: what was done answers at once, what waited goes on waiting, and only the rest is new.
+ *
  * Every wait in here ends early when the signal aborts.
  */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type CommandDefinition, type CommandRun, type FunctionCommand, RetryPolicy } from '@a3s-lab/lane'
+import {
+  type BuiltInLaneId,
+  type CommandDefinition,
+  type CommandRun,
+  type FunctionCommand,
+  RetryPolicy,
+} from '@a3s-lab/lane'
 import { runProcess } from './child-process.js'
 import * as commands from './commands.js'
 import { Feeder } from './feeder.js'
 import type { Queue } from './figures.js'
 import { WORK_LANES } from './lanes.js'
 import type { Memory } from './memory.js'
-import { Plan, type Submit } from './plan.js'
+import { keyOf, Plan, type Submit } from './plan.js'
+import { labelOf, openCommands } from './recollect.js'
 import { count, type Tree } from './tree.js'
+import { firstBeat } from './work/system.js'
 
 /** What an agent needs. */
 export type AgentParts = {
@@ -51,12 +62,13 @@ export class Agent {
   readonly #open = new Set<CommandRun>()
   readonly #feeder: Feeder
   readonly #plan: Plan
-  readonly #startedAt = performance.now()
+  readonly #startedAt: number
 
   constructor(parts: AgentParts) {
     this.#parts = parts
     this.#feeder = new Feeder(parts.queue)
     this.#plan = new Plan(parts.memory, parts.root, this.#submit)
+    this.#startedAt = performance.now() - parts.memory.workedBeforeMs
   }
 
   /** Works for `workMs`, or until the signal aborts. */
@@ -86,21 +98,27 @@ export class Agent {
       await this.#settled(FINISH_MS)
       await this.#redrive()
     }
-    // In a hurry, or when something took too long.
-    for (const id of WORK_LANES) queue.lane(id).cancelAll('time is up')
     await queue.shutdown()
-    await queue.drain(DRAIN_MS).catch(() => queue.close({ timeoutMs: 500 }))
+    // In a hurry, or when something took too long. What was on its way into a lane is cancelled the second time.
+    for (let isEmpty = false, tries = 0; !isEmpty && tries < 3; tries++) {
+      for (const id of WORK_LANES) queue.lane(id).cancelAll('time is up')
+      isEmpty = await queue.drain(DRAIN_MS).then(
+        () => true,
+        () => false,
+      )
+    }
   }
 
   /** Looks around: is there git, which files are there? Then reads them, and keeps the lanes busy from now on. */
   async #begin(): Promise<void> {
-    const { queue, memory, root, folder, workMs, signal, say } = this.#parts
-    void queue.submit('system', commands.tick({ dueAt: performance.now() }))
-    await leaveLockBehind(folder, signal)
-    this.#submit('skill', commands.watch({ root }), 'watch the folder')
-    const git = this.#track(queue.submit('skill', hasGit(root)), 'is there git?')
+    const { queue, memory, root, folder, signal, say } = this.#parts
+    if (!memory.hasPulse) firstBeat(queue)
+    if (memory.resumed === undefined) await leaveLockBehind(folder, signal)
+    else await this.#takeUp()
+    this.#submit('skill', commands.watch({ root }), { id: 'watch', label: 'watch the folder' })
+    const git = this.#track(queue.submit('skill', hasGit(root), { ephemeral: true }), 'is there git?')
     say('the query lane walks the folder')
-    memory.tree = await queue.submit('query', commands.walkTree({ root, limitMs: workMs * 0.2 }), { signal })
+    memory.tree = await queue.submit('query', commands.walkTree({ root }), { id: 'walk', signal })
     memory.leftOut.push(...memory.tree.leftOut)
     this.#read(memory.tree)
     this.#feeder.feed('query', DEPTH.query, this.#plan.query)
@@ -109,17 +127,30 @@ export class Agent {
     memory.hasGit = await git
     if (!memory.hasGit) memory.leftOut.push('git log: the folder is not in a git repository')
     // There is no outbox yet: this fails, also when it is tried once more, and becomes a dead letter.
-    const once = { retry: RetryPolicy.fixed(1, 200) }
-    this.#submit('skill', commands.deliver({ to: join(folder, 'outbox') }), 'deliver the notes', once)
+    const notes = { id: 'deliver', label: 'deliver the notes', retry: RetryPolicy.fixed(1, 200) }
+    this.#submit('skill', commands.deliver({ to: join(folder, 'outbox') }), notes)
     this.#feeder.feed('skill', DEPTH.skill, this.#plan.skill)
+  }
+
+  /** Follows what an earlier process has left unsettled as if this one had submitted it. */
+  async #takeUp(): Promise<void> {
+    const { queue } = this.#parts
+    for await (const { id, laneId, commandType: type, payload, metadata } of openCommands(queue)) {
+      const run = this.#track(queue.submit(laneId as BuiltInLaneId, { type, payload }, { id }), labelOf(metadata))
+      if (laneId === 'prompt') void this.#listen(run)
+    }
   }
 
   /** Submits a survey per directory. Those near the top go first; what is not read in time is given up. */
   #read({ directories, files }: Tree): void {
     const { queue, memory, workMs, say } = this.#parts
     say(`and reads ${count(files, 'file')} in ${count(directories.length, 'directory', 'directories')}`)
-    const readingEnds = AbortSignal.timeout(workMs * READING)
+    const readingEnds = AbortSignal.timeout(
+      Math.max(0, Math.ceil(this.#startedAt + workMs * READING - performance.now())),
+    )
     memory.unread = directories.length
+    const surveys: CommandRun[] = []
+    const known: Promise<unknown>[] = []
     const giveUp = (): void => {
       memory.unread--
       const what = 'directories that there was no time to read'
@@ -127,28 +158,35 @@ export class Agent {
     }
     for (const directory of directories) {
       const priority = directory.name.split(/[\\/]/).length
-      const run = queue.submit('query', commands.survey({ directory }), { priority, signal: readingEnds })
-      void this.#track(run, `survey ${directory.name}`).then((digest) => {
-        memory.known.push({ digest, directory })
+      const id = `survey/${keyOf(directory)}`
+      const run = queue.submit('query', commands.survey({ directory }), { id, priority })
+      surveys.push(run)
+      const read = this.#track(run, `survey ${directory.name}`).then((digest) => {
+        memory.learn(digest, directory)
         memory.unread--
       }, giveUp)
+      if (memory.earlier.has(id)) known.push(read)
     }
+    readingEnds.addEventListener('abort', () => {
+      for (const run of surveys) run.cancel('there was no time to read it')
+    })
+    void Promise.all(known).then(memory.recall)
   }
 
   /** What the control lane does while all others are busy. */
   async #steer(): Promise<void> {
     const { say } = this.#parts
-    await this.#until(0.3)
-    say('control pauses the prompt lane: what runs goes on, nothing more starts')
-    void this.#control(commands.pause)
-    await this.#until(0.42)
-    say('control resumes the prompt lane')
-    void this.#control(commands.resume)
-    await this.#until(0.5)
-    say('control skips a generation now and then')
+    if (await this.#until(0.3)) {
+      say('control pauses the prompt lane: what runs goes on, nothing more starts')
+      void this.#control(commands.pause)
+    }
+    if (await this.#until(0.42)) {
+      say('control resumes the prompt lane')
+      void this.#control(commands.resume)
+    }
+    if (await this.#until(0.5)) say('control skips a generation now and then')
     for (let share = 0.5; share < 0.95; share += 0.1) {
-      await this.#until(share)
-      void this.#control(commands.skip)
+      if (await this.#until(share)) void this.#control(commands.skip)
     }
     await this.#until(1)
   }
@@ -187,8 +225,8 @@ export class Agent {
   }
 
   /** Submits work of the plan. Nobody waits for its result: whatever becomes of it is in the figures. */
-  readonly #submit: Submit = (laneId, command, label, options) => {
-    const run = this.#track(this.#parts.queue.submit(laneId, command, options), label)
+  readonly #submit: Submit = (laneId, command, { label, ...options }) => {
+    const run = this.#track(this.#parts.queue.submit(laneId, command, { ...options, metadata: label }), label)
     if (laneId === 'prompt') void this.#listen(run)
   }
 
@@ -218,11 +256,12 @@ export class Agent {
     enough.abort()
   }
 
-  /** Waits until a share of the working time is over. */
-  async #until(share: number): Promise<void> {
-    const { workMs, signal } = this.#parts
+  /** Waits until a share of the working time is over; false when it was over before this process began. */
+  async #until(share: number): Promise<boolean> {
+    const { workMs, signal, memory } = this.#parts
     const left = this.#startedAt + share * workMs - performance.now()
     if (left > 0) await sleep(left, undefined, { signal })
+    return share * workMs >= memory.workedBeforeMs
   }
 }
 

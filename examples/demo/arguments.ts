@@ -8,18 +8,28 @@ export const USAGE = `Usage: npm run demo [-- [options] [folder]]
 An agent works on the files of a folder (default: this one) through a queue of six lanes.
 
   --seconds <n>  how long it works, in all: 3 to 15, default 10
+  --fresh        forgets what a demo that was killed has left behind
+  --memory       keeps nothing on the disk: what is killed is gone
   --json         one JSON document with all figures, and nothing else
   --plain        lines instead of the live view
   --help         this text
 
-NO_COLOR=1 turns colours off. Ctrl-C ends it in good order.
+What it does is kept on the disk. Kill it at any moment (kill -9), start it again with the same folder, and it goes on
+where it was. Ctrl-C ends it in good order. NO_COLOR=1 turns colours off.
 `
 
 /** How to show the work. */
 type Show = 'live' | 'plain' | 'json'
 
 export type Wish =
-  | { readonly kind: 'run'; readonly root: string; readonly seconds: number; readonly show: Show }
+  | {
+      readonly kind: 'run'
+      readonly root: string
+      readonly seconds: number
+      readonly show: Show
+      readonly memory: boolean
+      readonly fresh: boolean
+    }
   | { readonly kind: 'help' }
   | { readonly kind: 'refused'; readonly message: string }
 
@@ -41,8 +51,9 @@ export function readArguments(args: readonly string[], canShowLive: boolean): Wi
   const root = positionals[0] === undefined ? resolve('.') : resolve(process.env['INIT_CWD'] ?? '.', positionals[0])
   const fault = faultOf(root)
   if (fault !== undefined) return { kind: 'refused', message: `${fault}\n` }
-  if (values.json === true) return { kind: 'run', root, seconds, show: 'json' }
-  return { kind: 'run', root, seconds, show: canShowLive && values.plain !== true ? 'live' : 'plain' }
+  const forPeople = canShowLive && values.plain !== true ? 'live' : 'plain'
+  const show = values.json === true ? 'json' : forPeople
+  return { kind: 'run', root, seconds, show, memory: values.memory ?? false, fresh: values.fresh ?? false }
 }
 
 function parse(args: readonly string[]): ReturnType<typeof parseKnown> | string {
@@ -60,6 +71,8 @@ const parseKnown = (args: readonly string[]) =>
     options: {
       json: { type: 'boolean' },
       plain: { type: 'boolean' },
+      memory: { type: 'boolean' },
+      fresh: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
       seconds: { type: 'string' },
     },

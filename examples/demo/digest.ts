@@ -12,22 +12,32 @@ export type FileDigest = {
   readonly words: ReadonlyMap<string, number>
   /** The beginning of the text, for the model to learn from. */
   readonly sample: string
+  readonly isBinary: boolean
 }
 
 export type LongestLine = { readonly place: string; readonly columns: number }
 
+/** What is known of a directory, as plain data: it is stored as the result of its survey. */
 export type DirectoryDigest = {
   readonly name: string
-  readonly files: readonly FileDigest[]
-  readonly words: ReadonlyMap<string, number>
+  readonly files: readonly Pick<FileDigest, 'name' | 'bytes' | 'lines' | 'todos' | 'imports'>[]
+  /** Files that turned out to be binary. */
+  readonly binary: number
+  readonly longest: LongestLine | null
+  /** The words that stand in it most often, first the most frequent. */
+  readonly words: readonly string[]
+  readonly samples: readonly string[]
 }
 
-const SAMPLE = 8 * 1024
+const SAMPLE = 4 * 1024
+/** Words and samples of a directory that are kept. */
+const WORDS = 400
+const SAMPLES = 12
 const TODO = /\b(?:TODO|FIXME|XXX|HACK)\b/
 const IMPORT = /^\s*(?:import\b|from\s+\S+\s+import\b|#include\b|use\s+\w|export\b.*\bfrom\s|require\b)|\brequire\(/
 const WORD = /[\p{L}_$][\p{L}\p{N}_$]{2,39}/gu
 
-export function digest(name: string, text: string): FileDigest {
+export function digest(name: string, text: string): Omit<FileDigest, 'isBinary'> {
   let lines = 0
   let todos = 0
   let imports = 0
@@ -52,11 +62,21 @@ export function linesOf(text: string): string[] {
   return lines
 }
 
-/** The words of several digests together. */
-export function sumWords(digests: readonly { readonly words: ReadonlyMap<string, number> }[]): Map<string, number> {
-  const words = new Map<string, number>()
-  for (const one of digests) {
-    for (const [word, times] of one.words) words.set(word, (words.get(word) ?? 0) + times)
+/** The files of a directory together. Those without a line in them say nothing. */
+export function together(name: string, all: readonly FileDigest[], binary: number): DirectoryDigest {
+  const counts = new Map<string, number>()
+  let longest: LongestLine | null = null
+  for (const file of all) {
+    for (const [word, times] of file.words) counts.set(word, (counts.get(word) ?? 0) + times)
+    if (file.longest.columns > (longest?.columns ?? 0)) longest = file.longest
   }
-  return words
+  const words = [...counts].sort(([, a], [, b]) => b - a).slice(0, WORDS)
+  return {
+    name,
+    files: all.map(({ name: file, bytes, lines, todos, imports }) => ({ name: file, bytes, lines, todos, imports })),
+    binary,
+    longest,
+    words: words.map(([word]) => word),
+    samples: all.slice(0, SAMPLES).map(({ sample }) => sample),
+  }
 }

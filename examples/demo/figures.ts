@@ -34,6 +34,8 @@ export class Figures {
   idle = 0
   redriven = 0
   faults = 0
+  /** Commands that were running when an earlier process was killed. */
+  recovered = 0
   /** Commands that started although their lane was paused: there should be none. */
   startedWhilePaused = 0
   readonly #metrics: LocalMetrics
@@ -80,11 +82,11 @@ export class Figures {
     return Object.fromEntries(entries) as Record<string, LaneSummary>
   }
 
-  /** Whether every command of every lane has had exactly one end. */
-  addUp(): boolean {
+  /** Whether every command of every lane has had exactly one end: those submitted, and those that were left by another process. */
+  addUp(left: ReadonlyMap<string, number>): boolean {
     return this.lanes.every((id) => {
       const { submitted, done, failed, timedOut, cancelled } = this.lane(id)
-      return submitted === done + failed + timedOut + cancelled
+      return submitted + (left.get(id) ?? 0) === done + failed + timedOut + cancelled
     })
   }
 
@@ -112,6 +114,7 @@ export class Figures {
     else if (key === 'queue.dead_letter.redriven') this.redriven++
     else if (key === 'queue.lane.pressure') this.pressure++
     else if (key === 'queue.lane.idle') this.idle++
+    else if (key === 'queue.command.recovered') this.recovered++
     else if (key === 'queue.fault') this.faults++
   }
 }

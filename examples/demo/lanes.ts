@@ -1,5 +1,6 @@
 /** The queue of the demo: six lanes, twelve slots, and more work than slots. */
 import { defaultLanes, QueueManager, QueueMetrics, RetryPolicy } from '@a3s-lab/lane'
+import type { LocalStorage } from '@a3s-lab/lane/storage'
 import type { Queue } from './figures.js'
 
 /** Slots over all lanes together. The lanes may run more than that at once, so they compete. */
@@ -8,7 +9,10 @@ export const SLOTS = 12
 /** Lanes with work of their own; system and control only serve them. */
 export const WORK_LANES = ['query', 'session', 'skill', 'prompt'] as const
 
-export function newQueue(): Queue {
+/** Settled commands that can still be looked up. On the disk all of a run: their ids say what is done already. */
+const RETAINED = { inMemory: 100, stored: 50_000 }
+
+export function newQueue(storage?: LocalStorage): Queue {
   const lanes = defaultLanes()
   return new QueueManager({
     maxConcurrency: SLOTS,
@@ -16,8 +20,9 @@ export function newQueue(): Queue {
     metrics: QueueMetrics.local(),
     // commands that failed for good, kept until somebody looks at them
     deadLetters: 100,
-    // settled commands that can still be looked up: few, because their results are kept with them
-    retention: { count: 100 },
+    // what is submitted is written before it counts as accepted, and what becomes of it before anybody is told
+    ...(storage === undefined ? {} : { storage }),
+    retention: { count: storage === undefined ? RETAINED.inMemory : RETAINED.stored },
     lanes: {
       // Protected: each keeps a slot that nobody borrows, so these two start at once however full the queue is.
       system: { ...lanes.system, maxConcurrency: 1 },

@@ -3,20 +3,20 @@
  * resumes and stops it. All figures are measured as it runs. Read on in this order: lanes.ts (the queue), commands.ts
  * (what can be submitted), work/ (what each lane does), agent.ts (who submits what, and how it ends), figures.ts.
  *
+ * What is submitted is kept in a file (store.ts): killed and started again, the agent goes on where it was (recollect.ts).
+ *
  * Exit codes: 0 done, 1 a check failed, 2 the command line makes no sense, 130 after Ctrl-C.
  */
-import { rmSync } from 'node:fs'
-import { mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { isLaneError } from '@a3s-lab/lane'
 import { Agent } from './agent.js'
 import { readArguments, USAGE, type Wish } from './arguments.js'
-import { killAll } from './child-process.js'
 import { Figures } from './figures.js'
 import { newQueue } from './lanes.js'
-import { Memory } from './memory.js'
+import { Memory, resumedText } from './memory.js'
+import { recollect } from './recollect.js'
 import { report } from './report.js'
 import type { Scene, View } from './scene.js'
+import { openStore, removeAtExit } from './store.js'
 import { type Summary, summarise } from './summary.js'
 import { EventLog } from './view/event-log.js'
 import { showLive } from './view/live.js'
@@ -34,6 +34,9 @@ const { stdout, stderr } = process
 /** What the end takes: finishing, dead letters, draining. The work gets the rest. */
 const END_MS = 1500
 
+/** Share of the working time that looking for files may take. */
+const WALKING = 0.2
+
 /** Nothing in here takes that long. Should it happen, the demo says so instead of hanging. */
 const LONGEST_MS = 19_500
 
@@ -49,26 +52,18 @@ function interruption(): AbortSignal {
   return controller.signal
 }
 
-/** A folder of the demo's own, and nothing of the demo's is left, however it ends. */
-async function ownFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'lane-demo-'))
-  process.once('exit', () => {
-    killAll()
-    rmSync(folder, { recursive: true, force: true })
-  })
-  return folder
-}
-
-async function run({ root, seconds, show }: Extract<Wish, { kind: 'run' }>): Promise<Summary> {
+async function run(wish: Extract<Wish, { kind: 'run' }>): Promise<Summary> {
+  const { root, seconds, show } = wish
   const signal = interruption()
-  const startedAt = performance.now()
   const workMs = seconds * 1000 - END_MS
-  const folder = await ownFolder()
+  const store = await openStore(root, wish)
+  const { folder, storage } = store
+  removeAtExit(store)
   const memory = new Memory()
-  const queue = newQueue()
+  const queue = newQueue(storage)
   const figures = new Figures(queue)
   const notes = await handleSession(queue, memory, folder)
-  handleQueries(queue, memory)
+  handleQueries(queue, memory, workMs * WALKING)
   handleSkills(queue, memory, folder)
   handlePrompts(queue, memory, folder)
   handleSystem(queue, memory)
@@ -76,10 +71,18 @@ async function run({ root, seconds, show }: Extract<Wish, { kind: 'run' }>): Pro
 
   const plain = show === 'plain' ? showPlain(() => scene, print) : undefined
   const log = new EventLog(queue, memory, (entry) => plain?.tell(entry))
-  const scene: Scene = { queue, memory, figures, log, root, startedAt, workMs }
-  const view: View | undefined = show === 'live' ? showLive(scene, paint, stdout) : plain
+  const kept = storage === undefined ? undefined : folder
+  const scene: Scene = { queue, memory, figures, log, root, folder: kept, startedAt: performance.now(), workMs }
+  let view: View | undefined = plain
   try {
+    if (store.isFound) await recollect(queue, memory)
+    else memory.recall()
     await queue.start()
+    if (memory.earlier.size > 0) memory.resumed = { commands: sum(memory.left.values()), running: figures.recovered }
+    scene.startedAt = performance.now() - memory.workedBeforeMs
+    if (show === 'live') view = showLive(scene, paint, stdout)
+    if (kept !== undefined) plain?.say(`kept in ${kept}; kill -9 ${process.pid}, start again: it goes on`)
+    if (memory.resumed !== undefined) plain?.say(resumedText(memory.resumed))
     const agent = new Agent({ queue, memory, root, folder, workMs, signal, say: (text) => view?.say(text) })
     await agent.work()
     await agent.finish()
@@ -88,12 +91,16 @@ async function run({ root, seconds, show }: Extract<Wish, { kind: 'run' }>): Pro
     figures.close()
     log.close()
     await notes.close()
+    await queue.close({ timeoutMs: 500 })
   }
   const interrupted = signal.aborted
-  const tookMs = performance.now() - startedAt
-  const kept = await checkNotes(folder)
-  return summarise({ memory, figures, folder: root, interrupted, tookMs, dropped: log.dropped, notes: kept })
+  const tookMs = performance.now() - scene.startedAt
+  const written = await checkNotes(folder)
+  const { dropped } = log
+  return summarise({ memory, figures, folder: root, storage: kept, interrupted, tookMs, dropped, notes: written })
 }
+
+const sum = (numbers: Iterable<number>): number => [...numbers].reduce((total, n) => total + n, 0)
 
 const paint = painter(stdout.isTTY && stdout.hasColors())
 const print = (line: string): void => void stdout.write(`${line}\n`)
@@ -122,4 +129,9 @@ setTimeout(() => {
   process.exit(1)
 }, LONGEST_MS).unref()
 
-process.exitCode = await main()
+process.exitCode = await main().catch((error: unknown) => {
+  // Another demo is at work in that folder, or it cannot be written to: a sentence, not a stack.
+  if (!isLaneError(error)) throw error
+  stderr.write(`${error.code}: ${error.message}\n`)
+  return 1
+})

@@ -1,7 +1,7 @@
 /** What the agent knows so far. The handlers of its lanes write it; its plan, the view and the report read it. */
-import type { DirectoryDigest, FileDigest, LongestLine } from './digest.js'
+import type { DirectoryDigest, LongestLine } from './digest.js'
 import { Samples } from './samples.js'
-import { type Directory, printable, type Tree } from './tree.js'
+import { count, type Directory, printable, type Tree } from './tree.js'
 
 /** A directory that was read, and what of it can be searched. */
 export type Known = { readonly digest: DirectoryDigest; readonly directory: Directory }
@@ -17,6 +17,16 @@ export type Control = {
   /** Whether every slot was taken and work waited in every lane, at that line. */
   readonly underFullLoad: boolean
 }
+
+/** Commands that an earlier process has left unsettled. */
+export type Resumed = {
+  readonly commands: number
+  /** Of them, those that were running when it ended. */
+  readonly running: number
+}
+
+export const resumedText = ({ commands, running }: Resumed): string =>
+  `resumed: ${count(commands, 'command')}, ${running} were running`
 
 /** Findings that wait to be noted; older ones are forgotten, there will be more. */
 const MOST_FINDINGS = 2000
@@ -47,21 +57,47 @@ export class Memory {
   tokens = 0
   commits = 0
   notes = 0
+  /** Notes that were in the file when this process began. */
+  notesBefore = 0
   /** Drafts' paragraphs that waited to be noted when their generation was cancelled, and went with it. */
   childrenCancelled = 0
   longest: LongestLine | undefined
   tree: Tree | undefined
   hasGit = false
 
-  learn(file: FileDigest): void {
+  /** What an earlier process left unsettled; undefined when this one is the first. */
+  resumed: Resumed | undefined
+  /** How many of each lane. */
+  readonly left = new Map<string, number>()
+  /** Commands that were submitted before this process began: the plan goes on after them. */
+  readonly earlier = new Set<string>()
+  /** Whether a beat of the pulse was left. */
+  hasPulse = false
+  /** How long the work had lasted when this process began. */
+  workedBeforeMs = 0
+  /** Resolves when what earlier processes have read is known again. */
+  readonly recalled: Promise<void>
+  recall: () => void = () => undefined
+
+  constructor() {
+    this.recalled = new Promise((resolve) => {
+      this.recall = resolve
+    })
+  }
+
+  learn(digest: DirectoryDigest, directory: Directory): void {
     const { totals } = this
-    totals.files++
-    totals.bytes += file.bytes
-    totals.lines += file.lines
-    totals.todos += file.todos
-    totals.imports += file.imports
-    if (file.longest.columns > (this.longest?.columns ?? 0)) this.longest = file.longest
-    this.findingOf(`${file.name}: ${file.lines} lines, ${file.imports} imports, ${file.todos} to do`)
+    this.known.push({ digest, directory })
+    totals.binary += digest.binary
+    for (const file of digest.files) {
+      totals.files++
+      totals.bytes += file.bytes
+      totals.lines += file.lines
+      totals.todos += file.todos
+      totals.imports += file.imports
+      this.findingOf(`${file.name}: ${file.lines} lines, ${file.imports} imports, ${file.todos} to do`)
+    }
+    if ((digest.longest?.columns ?? 0) > (this.longest?.columns ?? 0)) this.longest = digest.longest ?? undefined
   }
 
   findingOf(text: string): void {

@@ -9,6 +9,7 @@ export function report(summary: Summary, columns: number, paint: Paint): string[
   return [
     '',
     ` ${paint('bold', `${title} ${summary.seconds.toFixed(1)} s`)}  ${summary.folder}`,
+    ...resumed(summary).flatMap((text) => wrap(text, columns)),
     '',
     ...found(summary).flatMap((text) => wrap(text, columns)),
     '',
@@ -31,6 +32,12 @@ function found({ read, leftOut }: Summary): string[] {
     leftOut.length === 0 ? 'Nothing was left out.' : `Left out: ${leftOut.join('; ')}.`,
   ]
 }
+
+/** The table counts what this process did; what was read and noted is that of all of them. */
+const resumed = ({ resumed: left }: Summary): string[] =>
+  left === null
+    ? []
+    : [`Resumed: ${some(left.commands, 'command')}, ${left.running} were running. The table is of this process alone.`]
 
 const HEADINGS = ['done', 'failed', 'retried', 'cancelled'] as const
 const TIMES = ['wait p50', 'p99', 'run p50', 'p99'] as const

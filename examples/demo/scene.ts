@@ -9,8 +9,10 @@ export type Scene = {
   readonly figures: Figures
   readonly log: EventLog
   readonly root: string
-  /** On the clock of `performance.now()`. */
-  readonly startedAt: number
+  /** Where everything is kept on the disk; undefined when nothing is. */
+  readonly folder: string | undefined
+  /** When the work began, on the clock of `performance.now()`: earlier by as long as processes before this one worked. */
+  startedAt: number
   readonly workMs: number
 }
 

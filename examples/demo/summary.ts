@@ -2,13 +2,18 @@
 import { loadavg } from 'node:os'
 import type { Figures, LaneSummary } from './figures.js'
 import { SLOTS } from './lanes.js'
-import type { Control, Memory } from './memory.js'
+import type { Control, Memory, Resumed } from './memory.js'
 import { type Summary as Percentiles, Samples } from './samples.js'
 import { count } from './tree.js'
 
 export type Summary = {
   readonly folder: string
   readonly interrupted: boolean
+  /** Where everything was kept on the disk while it worked; null when nothing was. */
+  readonly storage: string | null
+  /** What a process that was killed had left; null when there was none. */
+  readonly resumed: Resumed | null
+  /** How long the work lasted, in all processes. */
   readonly seconds: number
   readonly read: {
     readonly files: number
@@ -66,6 +71,7 @@ export type SummaryParts = {
   readonly memory: Memory
   readonly figures: Figures
   readonly folder: string
+  readonly storage: string | undefined
   readonly interrupted: boolean
   readonly tookMs: number
   readonly dropped: number
@@ -73,12 +79,14 @@ export type SummaryParts = {
 }
 
 export function summarise(parts: SummaryParts): Summary {
-  const { memory, figures, folder, interrupted, tookMs, dropped, notes } = parts
+  const { memory, figures, folder, storage, interrupted, tookMs, dropped, notes } = parts
   const { totals, longest, foundLines, commits, tokens } = memory
   const { pressure, idle, deadLettered, redriven, faults } = figures
   return {
     folder,
     interrupted,
+    storage: storage ?? null,
+    resumed: memory.resumed ?? null,
     seconds: Math.round(tookMs / 10) / 100,
     read: {
       files: totals.files,
@@ -112,8 +120,8 @@ export function summarise(parts: SummaryParts): Summary {
       load: Math.round((loadavg()[0] ?? 0) * 100) / 100,
     },
     checks: {
-      countsAddUp: figures.addUp(),
-      notesAgree: notes.inOrder && notes.notes === figures.lane('session').done,
+      countsAddUp: figures.addUp(memory.left),
+      notesAgree: notes.inOrder && notes.notes === memory.notesBefore + figures.lane('session').done,
     },
   }
 }

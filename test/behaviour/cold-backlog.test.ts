@@ -1,14 +1,16 @@
 /** Backlogs beyond memory: the order is the same, wherever a command waits. */
+import type { CommandRun } from '@a3s-lab/lane'
 import { MemoryStorage, seededRandom } from '@a3s-lab/lane/testing'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { ComparedLane, type Step, script } from '../support/compared-lane.js'
 import { type Durable, durable } from '../support/durable.js'
 import { errorOf, thrownBy } from '../support/setup.js'
 
 const coldOf = (t: Durable): number => t.storage.coldCounts().reduce((sum, { count }) => sum + count, 0)
 
 /** Runs everything, and gives the payloads in the order in which they were started. */
-async function order(t: Durable): Promise<unknown[]> {
+async function startOrder(t: Durable): Promise<unknown[]> {
   const seen: unknown[] = []
   t.queue.handle('x', (payload) => {
     seen.push(payload)
@@ -28,7 +30,7 @@ async function small(lanes: Durable['lanes'] = { work: { maxConcurrency: 1 } }, 
 }
 
 async function fill(t: Durable, count: number, options?: (n: number) => object): Promise<void> {
-  const runs = []
+  const runs: CommandRun[] = []
   for (let n = 0; n < count; n++) {
     runs.push(t.queue.submit('work', { type: 'x', payload: n }, options?.(n)))
     if (n % 10 === 9) await runs.at(-1)?.accepted
@@ -44,7 +46,7 @@ test('a long backlog stands in the storage, but for a window, and runs in its or
   await fill(t, 500)
   expect(coldOf(t)).toBeGreaterThan(500 - 2 * 16 - 10)
   expect(t.queue.stats().lanes['work']?.pending).toBe(500)
-  expect(await order(t)).toEqual(numbers(500))
+  expect(await startOrder(t)).toEqual(numbers(500))
   expect(coldOf(t)).toBe(0)
 })
 
@@ -53,7 +55,7 @@ test('after a crash it runs in its order, with only a window in memory', async (
   await fill(t, 500)
   await using next = t.crash()
   expect(next.queue.stats().lanes['work']?.pending).toBe(500)
-  expect(await order(next)).toEqual(numbers(500))
+  expect(await startOrder(next)).toEqual(numbers(500))
 })
 
 test('priorities are kept beyond memory', async () => {
@@ -63,14 +65,14 @@ test('priorities are kept beyond memory', async () => {
   await fill(t, 400, (n) => ({ priority: priorities[n] }))
   expect(coldOf(t)).toBeGreaterThan(300)
   const expected = numbers(400).sort((a, b) => (priorities[a] as number) - (priorities[b] as number) || a - b)
-  expect(await order(t)).toEqual(expected)
+  expect(await startOrder(t)).toEqual(expected)
 })
 
 test('the newest goes first in a lifo lane, also beyond memory', async () => {
   const t = await small({ work: { order: 'lifo', maxConcurrency: 1 } })
   await fill(t, 300)
   expect(coldOf(t)).toBeGreaterThan(200)
-  expect(await order(t)).toEqual(numbers(300).reverse())
+  expect(await startOrder(t)).toEqual(numbers(300).reverse())
 })
 
 test('keys take turns, also when one of them fills the memory', async () => {
@@ -78,7 +80,7 @@ test('keys take turns, also when one of them fills the memory', async () => {
   await fill(t, 200, (n) => ({ key: n < 190 ? 'big' : `small ${n % 2}` }))
   expect(coldOf(t)).toBeGreaterThan(100)
   await using next = t.crash()
-  const seen = await order(next)
+  const seen = await startOrder(next)
   const smalls = seen.map((n, at) => ((n as number) >= 190 ? at : -1)).filter((at) => at >= 0)
   expect(seen).toHaveLength(200)
   expect(Math.max(...smalls)).toBeLessThanOrEqual(15)
@@ -101,7 +103,7 @@ test('a command that waits in the storage only is found, explained and cancelled
   expect(t.queue.cancel('mine')).toBe(true)
   expect(t.queue.submit('work', { type: 'x', payload: 121 }, { id: 'mine' }).state).toBe('failed')
   expect(t.queue.stats().lanes['work']?.pending).toBe(298)
-  const seen = await order(t)
+  const seen = await startOrder(t)
   expect(seen).toHaveLength(298)
   expect(seen.slice(0, 198)).toEqual(numbers(200).filter((n) => n !== 120 && n !== 150))
 })
@@ -124,7 +126,7 @@ test('clear cancels all of them, and nothing that comes after', async () => {
   await fill(t, 100, (n) => ({ metadata: n }))
   await using next = await settledCrash(t)
   expect(next.queue.stats().lanes['work']?.pending).toBe(100)
-  expect(await order(next)).toEqual(numbers(100))
+  expect(await startOrder(next)).toEqual(numbers(100))
 })
 
 async function settledCrash(t: Durable): Promise<Durable> {
@@ -138,7 +140,7 @@ test('a lane that has filled the storage does not change its order', async () =>
   expect(thrownBy(() => t.queue.lane('work').configure({ order: 'lifo' }))).toMatchObject({ code: 'CONFLICT' })
   expect(thrownBy(() => t.queue.lane('work').configure({ fairness: 'key' }))).toMatchObject({ code: 'CONFLICT' })
   t.queue.lane('work').configure({ maxConcurrency: 7 })
-  expect(await order(t)).toHaveLength(100)
+  expect(await startOrder(t)).toHaveLength(100)
 })
 
 test('what others depend on stays in memory', async () => {
@@ -152,7 +154,7 @@ test('what others depend on stays in memory', async () => {
   await Promise.all(special.map(({ accepted }) => accepted))
   await t.clock.advance(5)
   expect(t.queue.submit('work', { type: 'x', payload: 'again' }, { dedupe: { id: 'd' } }).id).toBe(special[0]?.id)
-  const seen = await order(t)
+  const seen = await startOrder(t)
   expect(seen.slice(0, 100)).toEqual(numbers(100))
   expect(seen.slice(100)).toEqual(['dedupe', 'delayed', 'deadline'])
 })
@@ -174,97 +176,14 @@ test('commands without a handler do not fill the memory: the lane waits, and say
   expect(seen).toEqual(numbers(200))
 })
 
-type Step = { readonly kind: 'submit' | 'take' | 'cancel' | 'crash'; readonly n: number }
-const kinds: readonly Step['kind'][] = ['submit', 'submit', 'submit', 'take', 'take', 'cancel', 'crash']
-const script = fc.array(fc.record({ kind: fc.constantFrom(...kinds), n: fc.nat(40) }), { maxLength: 60 })
-
-/** A lane with a window of three, beside a plain list of what waits in it. */
-class Compared {
-  #t: Durable
-  readonly #lifo: boolean
-  readonly #waiting: { id: string; priority: number; n: number }[] = []
-  #count = 0
-  #seen: unknown[] = []
-
-  private constructor(t: Durable, lifo: boolean) {
-    this.#t = t
-    this.#lifo = lifo
-    this.#begin()
-  }
-
-  static async of(order: 'fifo' | 'lifo'): Promise<Compared> {
-    const storage = new MemoryStorage({ window: 3 })
-    return new Compared(
-      await durable({ work: { order, maxConcurrency: 1 } }, { storage, retention: { count: 0 } }),
-      order === 'lifo',
-    )
-  }
-
-  async step({ kind, n }: Step): Promise<void> {
-    if (kind === 'submit') await this.#submit(n)
-    else if (kind === 'crash') await this.#crash()
-    else if (this.#waiting.length > 0) await (kind === 'take' ? this.#take() : this.#cancel(n))
-    expect(this.#t.queue.stats().lanes['work']?.pending).toBe(this.#waiting.length)
-  }
-
-  async close(): Promise<void> {
-    await this.#t.queue.close()
-  }
-
-  /** One command starts each time that the lane is resumed. */
-  #begin(): void {
-    const lane = this.#t.queue.lane('work')
-    lane.pause()
-    this.#t.queue.handle('x', (payload) => {
-      lane.pause()
-      this.#seen.push(payload)
-    })
-  }
-
-  async #submit(n: number): Promise<void> {
-    for (let more = 0; more < 1 + (n % 7); more++) {
-      const priority = (n + more) % 3
-      const run = this.#t.queue.submit('work', { type: 'x', payload: this.#count }, { priority })
-      await run.accepted
-      this.#waiting.push({ id: run.id, priority, n: this.#count++ })
-    }
-  }
-
-  async #take(): Promise<void> {
-    const later = this.#lifo ? -1 : 1
-    this.#waiting.sort((a, b) => a.priority - b.priority || later * (a.n - b.n))
-    const next = this.#waiting.shift()
-    this.#seen = []
-    this.#t.queue.lane('work').resume()
-    await turns(20)
-    expect(this.#seen).toEqual([next?.n])
-  }
-
-  async #cancel(n: number): Promise<void> {
-    const [victim] = this.#waiting.splice(n % this.#waiting.length, 1)
-    expect(this.#t.queue.cancel(victim?.id as string)).toBe(true)
-    await turns(10)
-  }
-
-  async #crash(): Promise<void> {
-    this.#t = this.#t.crash()
-    this.#begin()
-    await this.#t.queue.start()
-  }
-}
-
-async function turns(count: number): Promise<void> {
-  for (let turn = 0; turn < count; turn++) await Promise.resolve()
-}
-
 test.each(['fifo', 'lifo'] as const)(
   'any mixture of submits, starts, cancels and crashes keeps the order: %s',
   async (order) => {
     const holds = async (steps: readonly Step[]): Promise<void> => {
-      const compared = await Compared.of(order)
+      const compared = await ComparedLane.of(order)
       for (const step of steps) await compared.step(step)
       await compared.close()
     }
-    await fc.assert(fc.asyncProperty(script, holds), { numRuns: 150 })
+    await expect(fc.assert(fc.asyncProperty(script, holds), { numRuns: 150 })).resolves.toBeUndefined()
   },
 )

@@ -13,6 +13,8 @@ type Lane = Record<'submitted' | 'done' | 'failed' | 'timedOut' | 'cancelled' | 
 /** As much of the document as is looked at here. */
 type Summary = {
   readonly seconds: number
+  readonly storage: string | null
+  readonly resumed: { readonly commands: number; readonly running: number } | null
   readonly read: { readonly files: number; readonly lines: number; readonly todos: number; readonly notes: number }
   readonly leftOut: readonly string[]
   readonly lanes: Readonly<Record<string, Lane>>
@@ -146,16 +148,81 @@ test(
   LIMIT_MS,
 )
 
+/** A demo that is at work: a signal that comes while Node starts just ends it. */
+async function atWork() {
+  const { child, ended } = start('demo/main', ['--seconds', '15', tree], { TMPDIR: temp })
+  await new Promise<void>((resolve) => {
+    child.stdout.on('data', (text: string) => {
+      if (text.includes('deliver the notes')) resolve()
+    })
+  })
+  return { child, ended }
+}
+
+describe('killed, and started again', () => {
+  test(
+    'it goes on where it was',
+    async () => {
+      const { child, ended } = await atWork()
+      child.kill('SIGKILL')
+      const before = await ended
+      expect(before.stdout).toMatch(/kept in .*lane-demo-/)
+      const [left = ''] = readdirSync(temp)
+      expect(left).toMatch(/^lane-demo-/)
+
+      const { code, stdout, stderr } = await demo('--seconds', '5', tree)
+      expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: '' })
+      expect(stdout).toMatch(/resumed: \d+ commands, [1-9]\d* were running/)
+      expect(stdout).toMatch(/recovered: watch the folder/)
+      expect(stdout).toMatch(/^ Resumed: \d+ commands/m)
+      expect(stdout).toMatch(/^ ok +every command/m)
+      expect(stdout).toMatch(/^ ok +every note/m)
+      expect(readdirSync(temp)).toEqual([])
+    },
+    LIMIT_MS,
+  )
+
+  test(
+    'a second one beside it is refused, and --fresh begins anew when it is gone',
+    async () => {
+      const { child, ended } = await atWork()
+      const second = await demo('--json', '--fresh', tree)
+      expect(second).toMatchObject({ code: 1, stdout: '' })
+      expect(second.stderr).toMatch(/^STORAGE_LOCKED: .* process \d+/)
+      child.kill('SIGKILL')
+      await ended
+
+      const { code, stdout } = await demo('--json', '--fresh', '--seconds', '3', tree)
+      const { resumed, checks } = JSON.parse(stdout) as Summary
+      expect({ code, resumed, checks }).toEqual({
+        code: 0,
+        resumed: null,
+        checks: { countsAddUp: true, notesAgree: true },
+      })
+      expect(readdirSync(temp)).toEqual([])
+    },
+    LIMIT_MS,
+  )
+})
+
+test(
+  '--memory keeps nothing on the disk',
+  async () => {
+    const { code, stdout } = await demo('--json', '--memory', '--seconds', '3', tree)
+    const { storage, checks } = JSON.parse(stdout) as Summary
+    expect({ code, storage, checks }).toEqual({
+      code: 0,
+      storage: null,
+      checks: { countsAddUp: true, notesAgree: true },
+    })
+  },
+  LIMIT_MS,
+)
+
 test(
   'an interruption ends it in good order',
   async () => {
-    const { child, ended } = start('demo/main', ['--seconds', '15', tree], { TMPDIR: temp })
-    // not before it is at work: a signal that comes while Node starts just ends it
-    await new Promise<void>((resolve) => {
-      child.stdout.on('data', (text: string) => {
-        if (text.includes('deliver the notes')) resolve()
-      })
-    })
+    const { child, ended } = await atWork()
     child.kill('SIGINT')
     const { code, stdout } = await ended
     expect({ code, interrupted: stdout.includes('Interrupted after') }).toEqual({ code: 130, interrupted: true })

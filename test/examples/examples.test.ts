@@ -63,6 +63,17 @@ const lines: Readonly<Record<string, readonly string[]>> = {
     'yes  with turns none waits for more than 100 starts',
     'yes  weights 4, 2 and 1 get 200, 100 and 50',
   ],
+  durable: [
+    'first: atlas: done in attempt 1',
+    'first: novel, page 2, attempt 1',
+    'first was killed',
+    // stored, so it is not printed again
+    'second: atlas: done in attempt 1',
+    'second: novel, page 4, attempt 2',
+    'second: novel: done in attempt 2',
+    'second: poems: done in attempt 1',
+    'second has ended',
+  ],
   'capacity-plan': [
     '           3           0 ms      60 ms      30.7 s         64.6        55 % ',
     '           4           1 ms     137 ms       9.3 s         69.2        58 %  fits',

@@ -1,5 +1,5 @@
 /** A queue on a storage in memory, in virtual time, which a test may crash and open again. */
-import { type LaneDefinition, type LaneEvent, QueueManager, type QueueOptions, type StorageChange } from '@a3s-lab/lane'
+import { type LaneDefinition, type LaneEvent, QueueManager, type QueueOptions } from '@a3s-lab/lane'
 import { type EventRecorder, MemoryStorage, recordEvents, seededRandom, VirtualClock } from '@a3s-lab/lane/testing'
 
 export type DurableOptions = Omit<QueueOptions, 'lanes' | 'clock' | 'random' | 'storage'>
@@ -92,6 +92,3 @@ export type SteeredWrite = {
   readonly done: () => void
   readonly fail: (error: Error) => void
 }
-
-/** Kinds of changes, in order. */
-export const kindsOf = (batch: readonly StorageChange[]): string[] => batch.map(({ kind }) => kind)

@@ -3,8 +3,11 @@ import { watch } from 'node:fs'
 
 const [root = '.'] = process.argv.slice(2)
 
-/** Keeps the process there even where the folder cannot be watched. */
-setInterval(() => undefined, 60_000)
+/** Keeps the process there even where the folder cannot be watched, until who has started it is gone. */
+const parent = process.ppid
+setInterval(() => {
+  if (process.ppid !== parent) process.exit()
+}, 500)
 
 try {
   watch(root, (kind, name) => process.stdout.write(`${kind} ${name ?? ''}\n`)).on('error', () => undefined)

@@ -35,6 +35,8 @@ export class EventLog {
   /** What to say of which event. Most come too often to be read one by one: those are in the figures only. */
   readonly #words: { readonly [K in EventKey]?: (payload: EventPayloads[K]) => Line | undefined } = {
     'queue.command.completed': (command) => this.#completed(command),
+    'queue.command.recovered': ({ command_id }) =>
+      line('recovered', 'yellow', this.#memory.label(command_id) || command_id),
     'queue.command.retry': (command) => {
       this.#retried.add(command.command_id)
       return line(`retry ${command.attempt}`, 'yellow', this.#about(command))

@@ -1,6 +1,6 @@
 /** One picture of the scene, as lines that fit the terminal. */
 import { loadOf, SLOTS } from '../lanes.js'
-import type { Speech } from '../memory.js'
+import { resumedText, type Speech } from '../memory.js'
 import { Samples } from '../samples.js'
 import type { Scene } from '../scene.js'
 import { duration, head, LANE_COLOURS, number, type Paint, padEnd, padStart, tail, width } from './paint.js'
@@ -46,7 +46,16 @@ function title({ scene, said, size: { columns }, paint }: Picture): string[] {
     ` ${paint('cyan', '━'.repeat(bar))}${paint('dim', '─'.repeat(columns - 2 - bar))}`,
     ` ${paint('bold', head(said, columns - 2))}`,
     ` ${paint('dim', head([...counts, ...more].join(' · '), columns - 2))}`,
+    ...(scene.folder === undefined ? [] : [` ${paint('dim', kept(scene, columns - 2))}`]),
   ]
+}
+
+/** What was left by a process before this one, and how to try it. As much of it as there is room for. */
+function kept({ folder, memory: { resumed } }: Scene, columns: number): string {
+  const left = resumed === undefined ? [] : [resumedText(resumed)]
+  const texts = [...left, `kill -9 ${process.pid}, start again: it goes on`, `kept in ${folder}`]
+  while (texts.length > 1 && texts.join(' · ').length > columns) texts.pop()
+  return head(texts.join(' · '), columns)
 }
 
 /** What there is room for. */

@@ -17,8 +17,9 @@ export function handleSkills(queue: Queue, memory: Memory, folder: string): void
   queue.handle(gitLog, async ({ root, path }, context) => {
     const log = ['log', '--stat', '--format=commit %h', '--no-color', '--no-ext-diff', '-n', COMMITS, '--', path]
     const printed = await run(context, 'git', ['-C', root, '--no-pager', ...log])
-    memory.commits += printed.match(/^commit /gm)?.length ?? 0
-    return printed
+    const commits = printed.match(/^commit /gm)?.length ?? 0
+    memory.commits += commits
+    return commits
   })
 
   queue.handle(countLines, async ({ files }, context) =>

@@ -1,2 +1,2 @@
-export { type DurableResult, runDurable } from './run-durable.js'
+export { runDurable } from './run-durable.js'
 export { runStorageSweep } from './storage-sweep.js'
