@@ -34,7 +34,7 @@ const WINDOW = 4096
  * Changes of a batch: with more, the storage waits for the queue and the queue for the storage; with fewer, commits are
  * the work.
  */
-const BATCH = 512
+const BATCH = 256
 
 /** The first and the longest pause before what could not be written is tried again. */
 const RETRY_MS = 100
