@@ -65,8 +65,8 @@ export const plantedBugs = [
   {
     name: 'a paused lane starts work',
     file: 'core/lane.ts',
-    find: '(!this.paused && !this.shut)',
-    replace: '!this.shut',
+    find: '(!this.paused && !this.shut && !this.isStuck)',
+    replace: '(!this.shut && !this.isStuck)',
   },
   {
     name: 'the worst command priority goes first',
@@ -125,14 +125,14 @@ export const plantedBugs = [
   {
     name: 'a late value is taken for an outcome',
     file: 'core/attempts.ts',
-    find: 'const isLate = slot.zombie',
-    replace: 'const isLate = false',
+    find: 'const { zombie: isLate, stopAt } = slot\n',
+    replace: 'const { stopAt } = slot\n    const isLate = false as boolean\n',
   },
   {
     name: 'the body of a cancelled command never gives its slot back',
     file: 'core/attempts.ts',
-    find: 'const isLate = slot.zombie',
-    replace: 'const isLate = slot.zombie\n    if (isLate) return',
+    find: 'const { zombie: isLate, stopAt } = slot\n',
+    replace: 'const { zombie: isLate, stopAt } = slot\n    if (isLate) return\n',
   },
   {
     name: 'the timeout of an attempt goes off after its end',
@@ -143,8 +143,8 @@ export const plantedBugs = [
   {
     name: 'zombies are never given up',
     file: 'core/attempts.ts',
-    find: 'core.clock.now() + graceMs',
-    replace: 'core.clock.now() + graceMs + 1e9',
+    find: 'core.alarms.set(now + graceMs',
+    replace: 'core.alarms.set(now + graceMs + 1e9',
   },
   {
     name: 'a handler that was given up settles its next user',
@@ -168,21 +168,21 @@ export const plantedBugs = [
   {
     name: 'the signal does not abort when a command is cancelled',
     file: 'core/outcomes.ts',
-    find: '    context?.abort(error)\n',
+    find: 'context?.abort(error)\n',
     replace: '',
-    times: 2,
+    times: 3,
   },
   {
     name: 'drain forgets delayed commands',
-    file: 'core/lifecycle.ts',
-    find: 'return this.#core.unsettled === 0 &&',
-    replace: 'return [...this.#core.lanes.values()].every(({ backlog }) => backlog.size === 0) &&',
+    file: 'core/core.ts',
+    find: 'return this.unsettled === 0 ||',
+    replace: 'return [...this.lanes.values()].every(({ backlog }) => backlog.size === 0) ||',
   },
   {
     name: 'a queue is complete while zombies run',
     file: 'core/core.ts',
-    find: 'if (this.scheduler.held === 0 && ',
-    replace: 'if (',
+    find: '    if (this.scheduler.held > 0) return false\n',
+    replace: '',
   },
   {
     name: 'each submit starts at once, before the next is seen',
@@ -199,8 +199,8 @@ export const plantedBugs = [
   {
     name: 'one command more than the capacity',
     file: 'core/admission.ts',
-    find: 'delayed.size < limits.capacity',
-    replace: 'delayed.size <= limits.capacity',
+    find: 'lane.arriving < limits.capacity',
+    replace: 'lane.arriving <= limits.capacity',
   },
   {
     name: 'the exception of a listener breaks the loop',
@@ -223,8 +223,8 @@ export const plantedBugs = [
   {
     name: 'a lane filled by lending stays ready',
     file: 'core/lending.ts',
-    find: '      if (refusal === undefined) startWith(entry, loan)\n      else refuse(entry, refusal)\n      this.#core.backlogShrank(lane)\n',
-    replace: '      this.#core.backlogShrank(lane)\n      if (refusal === undefined) startWith(entry, loan)\n',
+    find: '      if (refusal === undefined) starter.start(entry, loan)\n      else refuser.cannotRun(entry, refusal)\n      this.#core.backlogShrank(lane)\n',
+    replace: '      this.#core.backlogShrank(lane)\n      if (refusal === undefined) starter.start(entry, loan)\n',
   },
   {
     name: 'a body counts as waiting for what an earlier one waited for',
@@ -240,7 +240,7 @@ export const plantedBugs = [
   },
   {
     name: 'a redrive forgets the options of the command',
-    file: 'core/outcomes.ts',
+    file: 'core/burial.ts',
     find: 'options: more.own ?? {}',
     replace: 'options: {}',
   },

@@ -509,8 +509,8 @@ export const plantedBugs = [
   {
     name: 'a submit is accepted before it is written',
     file: 'core/journal.ts',
-    find: '    return this.#batch.written\n  }\n\n  /** A command has changed. */',
-    replace: '    void this.#batch.written\n    return Promise.resolve()\n  }\n\n  /** A command has changed. */',
+    find: '    return batch.written\n  }\n\n  /** A command has changed. */',
+    replace: '    void batch.written\n    return Promise.resolve()\n  }\n\n  /** A command has changed. */',
     storage: 'only',
     by: ['I8'],
   },
@@ -532,7 +532,7 @@ export const plantedBugs = [
   },
   {
     name: 'the starts of attempts are not marked',
-    file: 'core/journal.ts',
+    file: 'core/start-marks.ts',
     find: '      this.#storage.begin(starts)\n',
     replace: '',
     storage: 'only',
@@ -580,8 +580,8 @@ export const plantedBugs = [
   },
   {
     name: 'a place is free before anything newer is written',
-    file: 'core/journal.ts',
-    find: 'stored.place < 0 || stored.markedAttempt > stored.writtenAttempt',
+    file: 'core/start-marks.ts',
+    find: 'stored.place < 0 || stored.markedAttempt > attempt',
     replace: 'stored.place < 0',
     storage: 'only',
     by: ['I10', 'I19'],
