@@ -203,7 +203,8 @@ export class QueueCore {
     }
     const { journal } = this
     // A storage that takes no writes any more could not tell that anything was done.
-    if (this.started && !this.stopped && journal?.broken === undefined) this.onPass()
+    const canTell = journal === undefined || (journal.broken === undefined && !journal.isBehind)
+    if (this.started && !this.stopped && canTell) this.onPass()
     this.#timeIsFresh = false
     this.observers?.turnEnded()
     journal?.flush()

@@ -16,11 +16,20 @@ export async function closeJournal(core: QueueCore, journal: Journal, deadline: 
   const giveUp = new Promise<void>((resolve) => {
     timer = clock.setTimer(Math.max(WRITE_GRACE_MS, deadline - clock.now()), resolve)
   })
-  await journal.settle(giveUp)
+  await writeAll(journal, giveUp)
   letGo(journal)
   await Promise.race([journal.close(), giveUp])
   clock.clearTimer(timer as Timer)
   alarms.clearAll()
+}
+
+/** Waits until everything is written that can be, at most until `giveUp` settles. */
+async function writeAll(journal: Journal, giveUp: Promise<unknown>): Promise<void> {
+  let isOver = false
+  void giveUp.then(() => {
+    isOver = true
+  })
+  while (journal.isBusy && journal.broken === undefined && !isOver) await Promise.race([journal.answered(), giveUp])
 }
 
 /** Runs whose commands stay stored, or whose outcome could not be written. */

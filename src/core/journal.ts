@@ -30,11 +30,11 @@ const START_WRITTEN_AFTER_MS = 50
 /** Waiting commands of a lane in memory, where the storage does not say. */
 const WINDOW = 4096
 
-/**
- * Changes of a batch: with more, the storage waits for the queue and the queue for the storage; with fewer, commits are
- * the work.
- */
+/** Changes of a batch: with more, storage and queue wait for each other; with fewer, commits are the work. */
 const BATCH = 256
+
+/** With so many changes that wait to be written nothing more starts. */
+const MOST_WAITING = 4 * BATCH
 
 /** The first and the longest pause before what could not be written is tried again. */
 const RETRY_MS = 100
@@ -66,6 +66,8 @@ export class Journal {
   /** Batches that are full and wait for their turn. */
   readonly #ready: Batch[] = []
   #underWay = 0
+  /** Changes of commands that no write has taken yet. */
+  #waiting = 0
   /** When the running commands are looked through for what is not written. */
   #lookAlarm: Alarm | undefined
   #retryAlarm: Alarm | undefined
@@ -95,6 +97,14 @@ export class Journal {
     return this.#storage
   }
 
+  /**
+   * Whether so much waits to be written that nothing more is to start: otherwise a long backlog of short bodies would run
+   * in one turn of the event loop, and a crash would find all of it unwritten.
+   */
+  get isBehind(): boolean {
+    return this.#waiting >= MOST_WAITING
+  }
+
   /** Whether a row that the storage gives is of a submit that was refused. */
   isWithdrawn(seq: number): boolean {
     return this.#withdrawn.size > 0 && this.#withdrawn.has(seq)
@@ -119,6 +129,7 @@ export class Journal {
   touch(entry: Entry, stored: Stored): void {
     if (stored.isDirty) return
     stored.isDirty = true
+    this.#waiting++
     this.#room().changed.push(entry)
     this.#core.askForPass()
   }
@@ -145,7 +156,7 @@ export class Journal {
   written(): Promise<void> {
     if (this.broken !== undefined) return quietRejection(this.broken)
     if (!this.#batch.isEmpty) return this.#batch.written
-    return this.#ready.at(-1)?.written ?? this.#answered()
+    return this.#ready.at(-1)?.written ?? this.answered()
   }
 
   /** An attempt begins; to be marked with `mark` before its body runs. */
@@ -222,15 +233,6 @@ export class Journal {
     })
   }
 
-  /** Waits until everything is written that can be, at most until `giveUp` settles. */
-  async settle(giveUp: Promise<unknown>): Promise<void> {
-    let isOver = false
-    void giveUp.then(() => {
-      isOver = true
-    })
-    while (this.isBusy && this.broken === undefined && !isOver) await Promise.race([this.#answered(), giveUp])
-  }
-
   /** Nothing more is written. */
   async close(): Promise<void> {
     if (this.#isClosed) return
@@ -264,7 +266,7 @@ export class Journal {
   }
 
   /** The next answer of the storage; at once when none is awaited. */
-  #answered(): Promise<void> {
+  answered(): Promise<void> {
     if (!this.isBusy) return Promise.resolve()
     return new Promise((resolve) => this.#waiters.push(resolve))
   }
@@ -289,6 +291,7 @@ export class Journal {
     const stored = storedOf(entry)
     const { seq } = stored
     stored.isDirty = false
+    this.#waiting--
     stored.hasNews = false
     stored.underWay++
     batch.attempts.push(entry.attempt)
@@ -350,6 +353,7 @@ export class Journal {
       stored.underWay--
       if (stored.isDirty) continue
       stored.isDirty = true
+      this.#waiting++
       this.#batch.changed.push(entry)
     }
     for (const change of batch.others) this.#batch.others.push(change)

@@ -746,3 +746,31 @@ test('a letter whose redrive was written and answered with an error is still the
   expect((await next.queue.deadLetters.list()).map(({ commandId }) => commandId)).toEqual([run.id])
   for (const write of writes.slice(4)) write.done()
 })
+
+test('a long backlog of short bodies does not run ahead of what is written', async () => {
+  const { storage, writes } = steeredStorage()
+  await using t = await durable({ work: { maxConcurrency: 10 } }, { storage })
+  let calls = 0
+  t.queue.handle('x', () => {
+    calls++
+  })
+  t.queue.lane('work').pause()
+  const runs = Array.from({ length: 3000 }, () => t.queue.submit('work', { type: 'x' }))
+  let open = 0
+  const letThrough = async (isOver: () => boolean): Promise<void> => {
+    for (let round = 0; round < 200 && !isOver(); round++) {
+      writes[open]?.done()
+      if (writes[open] !== undefined) open++
+      await turns()
+    }
+  }
+  await letThrough(() => t.queue.stats().totalPending === 3000)
+  t.queue.lane('work').resume()
+  await turns(20_000)
+  // each body has ended at once, and none of their outcomes is written
+  expect(calls).toBeGreaterThan(500)
+  expect(calls).toBeLessThan(1500)
+  await letThrough(() => t.queue.stats().totalPending === 0 && writes.length === open)
+  await Promise.all(runs)
+  expect(calls).toBe(3000)
+})
