@@ -1,6 +1,16 @@
 import { defineConfig } from 'vitest/config'
 import { entryPoints, root } from './scripts/entry-points.mjs'
 
+/**
+ * Tests that leave nothing behind in their process: no global of another library, no file, no process, no thread. One
+ * process runs many of these files, one after another, and loads the source once for all of them.
+ */
+const together = [
+  'test/{unit,model}/**/*.test.ts',
+  'test/hostile/!(sandbox*|threads).test.ts',
+  'test/behaviour/{,engine/,session/}!(describe-storage|fairness|otel-*|peers|prometheus*|storage-*).test.ts',
+]
+
 export default defineConfig({
   resolve: {
     // Tests and documentation import the package by its name and get the source: nothing has to be built first.
@@ -10,7 +20,10 @@ export default defineConfig({
     })),
   },
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'together', include: together, isolate: false } },
+      { extends: true, test: { name: 'alone', include: ['test/**/*.test.ts'], exclude: together } },
+    ],
     // every core: many tests wait for processes of their own
     maxWorkers: '100%',
     setupFiles: ['test/support/no-silent-faults.ts', 'test/support/replay.ts'],

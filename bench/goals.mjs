@@ -59,6 +59,23 @@ export const storageGoals = [
   { workload: 'S6', figure: 'p99', label: 'ms that the event loop is late, p99', atMost: 20 },
 ]
 
+/** Of the suite `session`. @type {Goal[]} */
+export const sessionGoals = [
+  { workload: 'Q1', figure: 'us', label: 'µs per tool call', atMost: 20 },
+  { workload: 'Q2', figure: 'us', label: 'µs per tool call', atMost: 20 },
+  { workload: 'Q3', figure: 'ms', label: 'time of eight reads', versus: 'direct', atMost: 0.5 },
+  { workload: 'Q4', figure: 'p99', label: 'ms to everything stopped, p99', atMost: 50 },
+]
+
+/** Of the suite `engine`. @type {Goal[]} */
+export const engineGoals = [
+  { workload: 'E1', figure: 'perSecond', label: 'one worker', versus: 'bullmq', atLeast: 0.9 },
+  { workload: 'E2', figure: 'perSecond', label: 'submit and await', versus: 'bullmq', atLeast: 2 },
+  { workload: 'E3', figure: 'perSecond', label: 'submit at once', versus: 'bullmq', atLeast: 1 },
+  { workload: 'E4', figure: 'p50', label: 'idle submit to start', versus: 'bullmq', atMost: 1.3 },
+  { workload: 'E5', figure: 'p99', label: 'ms to a control start', atMost: 20 },
+]
+
 /**
  * @typedef {Goal & { value: number, peer?: string, ok: boolean, tolerance: number }} Verdict
  */

@@ -30,7 +30,25 @@ const LIMIT_MS = 300_000
  */
 
 /**
- * @param {Measurement | StorageMeasurement} measurement
+ * Of the suite `session`.
+ *
+ * @typedef {object} SessionMeasurement
+ * @property {string} workload
+ * @property {string} subject
+ * @property {import('./session/workloads.mjs').SessionSettings} settings
+ */
+
+/**
+ * Of the suite `engine`.
+ *
+ * @typedef {object} EngineMeasurement
+ * @property {string} workload
+ * @property {string} subject
+ * @property {import('./engine/workloads.mjs').EngineSettings} settings
+ */
+
+/**
+ * @param {Measurement | StorageMeasurement | SessionMeasurement | EngineMeasurement} measurement
  * @param {{ nodeOptions?: readonly string[], script?: string }} [how]  `script`: another suite's or tree's `measure.mjs`
  * @returns {Promise<Record<string, number>>} its figures
  */

@@ -51,4 +51,16 @@ export const charts = {
       { workload: 'S2', figure: 'rate', title: '1,000 in flight: lane syncs, plainjob does not', unit: RATE },
     ],
   },
+  engine: {
+    title: 'Lanes of many processes on BullMQ, and BullMQ itself',
+    note: 'Six lanes in strict order, and one plain queue.',
+    panels: [
+      { workload: 'E1', figure: 'perSecond', title: 'One worker on a backlog', unit: RATE },
+      { workload: 'E6', figure: 'perSecond', title: 'Two workers', unit: RATE },
+      { workload: 'E7', figure: 'perSecond', title: 'Four workers', unit: RATE },
+      { workload: 'E2', figure: 'perSecond', title: 'Submit and await, 2,000 in flight', unit: RATE },
+      { workload: 'E3', figure: 'perSecond', title: 'Submit 1,000 at once', unit: RATE },
+      { workload: 'E4', figure: 'p50', title: 'Idle: submit to start', unit: 'ms, median; shorter is better' },
+    ],
+  },
 }

@@ -7,21 +7,29 @@ import { parseArgs } from 'node:util'
 import { BenchError, FAILED, USAGE } from './bench-error.mjs'
 import { drawChart } from './chart.mjs'
 import { runCore, subjectNames, workloadIds } from './core.mjs'
+import { engineIds, engineSubjects, runEngine } from './engine.mjs'
 import { runPolicies } from './policies.mjs'
 import { runProfile } from './profile.mjs'
+import { runSession, sessionIds, sessionSubjects } from './session.mjs'
 import { runStorage, storageIds, storageSubjects } from './storage.mjs'
 
 const usage = `npm run bench -- core [options]      measure the queue in process, and its peers
 npm run bench -- policies [options]  W1 to W5 against the last commit without policies: what they cost when unused
 npm run bench -- storage [options]   durable commands: raw limits of the disk, other stores, and ours
+npm run bench -- session [options]   the lanes of an agent session: what they cost, what they give, how soon they stop
+npm run bench -- engine [options]    lanes shared over BullMQ, and BullMQ itself; needs redis-server
 npm run bench -- chart [options]     draw docs/images/bench-core.svg and bench-storage.svg from bench/results
 
   --quick            3 rounds, 200,000 waiting in W5, 10 % tolerance on goals; a few minutes
   --check            exit code 1 when a goal is missed
   --only W1,W3       only these workloads: ${workloadIds.join(' ')}
                      of storage: ${storageIds.join(' ')}
+                     of session: ${sessionIds.join(' ')}
+                     of engine: ${engineIds.join(' ')}
   --subject lane,…   only these subjects: ${subjectNames.join(' ')}
                      of storage: ${storageSubjects.join(' ')}
+                     of session: ${sessionSubjects.join(' ')}
+                     of engine: ${engineSubjects.join(' ')}
   --rounds N         instead of 7
   --profile          one subject, one workload, with the CPU profiler: where the time goes
   --from, --to       of chart: another result, another picture
@@ -32,7 +40,16 @@ const suites = {
   core: (options) => (options.profile ? runProfile(options) : runCore(options)),
   policies: (options) => runPolicies(options),
   storage: (options) => runStorage(options),
+  session: (options) => runSession(options),
+  engine: (options) => runEngine(options),
   chart: (options) => drawChart(options),
+}
+
+/** What can be chosen of the suites that have workloads of their own. @type {Record<string, { workloads: string[], subjects: string[] }>} */
+const choices = {
+  storage: { workloads: storageIds, subjects: storageSubjects },
+  session: { workloads: sessionIds, subjects: sessionSubjects },
+  engine: { workloads: engineIds, subjects: engineSubjects },
 }
 
 /** @typedef {ReturnType<typeof parsedOptions>['options']} Options */
@@ -41,10 +58,7 @@ const suites = {
 function parsedOptions(args) {
   const { values, positionals } = parsed(args)
   const suite = suiteOf(positionals)
-  const known =
-    suite === 'storage'
-      ? { workloads: storageIds, subjects: storageSubjects }
-      : { workloads: workloadIds, subjects: subjectNames }
+  const known = choices[suite] ?? { workloads: workloadIds, subjects: subjectNames }
   const options = {
     quick: values.quick ?? false,
     check: values.check ?? false,

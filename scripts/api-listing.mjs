@@ -136,7 +136,9 @@ function collectReferences(node) {
 function isTopLevelOfOurs(symbol) {
   return (symbol.declarations ?? []).some((declaration) => {
     const statement = ts.isVariableDeclaration(declaration) ? declaration.parent.parent : declaration
-    return ts.isSourceFile(statement.parent) && statement.getSourceFile().fileName.startsWith(dist)
+    // what the compiler makes up (the type parameter of an instantiated mapped type) stands in no file
+    const isTopLevel = statement.parent !== undefined && ts.isSourceFile(statement.parent)
+    return isTopLevel && statement.getSourceFile().fileName.startsWith(dist)
   })
 }
 

@@ -39,6 +39,7 @@ const steps = [
     command: 'tsc -p examples --noEmit',
     says: 'examples, against the built package',
     needs: 'build',
+    isTest: true,
   },
   {
     name: 'api',
@@ -86,7 +87,9 @@ async function run(step) {
  * @returns {Promise<{ code: number | null, output: string }>}
  */
 function execute(command) {
-  const env = { ...process.env, PATH: `${root}/node_modules/.bin:${process.env['PATH']}` }
+  // Compilers and linters fill the young generation over and over: with a larger one they need a tenth less.
+  const options = `--max-semi-space-size=64 ${process.env['NODE_OPTIONS'] ?? ''}`
+  const env = { ...process.env, NODE_OPTIONS: options, PATH: `${root}/node_modules/.bin:${process.env['PATH']}` }
   const child = spawn(command, { cwd: root, env, shell: true, stdio: ['ignore', 'pipe', 'pipe'] })
   let output = ''
   const collect = (/** @type {Buffer} */ chunk) => {

@@ -14,10 +14,10 @@ import { rolldown } from 'rolldown'
 import { entryPoints, manifest, root } from './entry-points.mjs'
 
 /** Minified and gzipped bytes, all exports of the entry together: /testing holds the queue that `simulate` runs. Raise one only with the reason in the commit. */
-const sizeLimits = /** @type {Record<string, number>} */ ({ '.': 65_000, './testing': 70_000 })
+const sizeLimits = /** @type {Record<string, number>} */ ({ '.': 80_000, './testing': 105_000 })
 
 /** Entries whose declarations name an optional peer's types, or Node's. */
-const needPeers = ['./storage', './workers', './otel', './prometheus']
+const needPeers = ['./storage', './bullmq', './workers', './otel', './prometheus', './agent']
 
 /** What may be in the tarball. Anything else (tests, notes, stray build output) is an error. */
 const allowed = [

@@ -57,6 +57,9 @@ const DRAIN_MS = 1000
 /** Share of the working time after which reading ends, and what was not read is left out. */
 const READING = 0.4
 
+/** Share that reading has in any case: on a slow machine it may begin late. */
+const READING_AT_LEAST = 0.3
+
 export class Agent {
   readonly #parts: AgentParts
   readonly #open = new Set<CommandRun>()
@@ -113,8 +116,10 @@ export class Agent {
   async #begin(): Promise<void> {
     const { queue, memory, root, folder, signal, say } = this.#parts
     if (!memory.hasPulse) firstBeat(queue)
-    if (memory.resumed === undefined) await leaveLockBehind(folder, signal)
-    else await this.#takeUp()
+    const locked = memory.resumed === undefined ? leaveLockBehind(folder, signal) : undefined
+    // waited for below, if the walk does not end this before
+    locked?.catch(() => undefined)
+    if (memory.resumed !== undefined) await this.#takeUp()
     this.#submit('skill', commands.watch({ root }), { id: 'watch', label: 'watch the folder' })
     const git = this.#track(queue.submit('skill', hasGit(root), { ephemeral: true }), 'is there git?')
     say('the query lane walks the folder')
@@ -128,6 +133,7 @@ export class Agent {
     if (!memory.hasGit) memory.leftOut.push('git log: the folder is not in a git repository')
     // There is no outbox yet: this fails, also when it is tried once more, and becomes a dead letter.
     const notes = { id: 'deliver', label: 'deliver the notes', retry: RetryPolicy.fixed(1, 200) }
+    await locked
     this.#submit('skill', commands.deliver({ to: join(folder, 'outbox') }), notes)
     this.#feeder.feed('skill', DEPTH.skill, this.#plan.skill)
   }
@@ -145,9 +151,8 @@ export class Agent {
   #read({ directories, files }: Tree): void {
     const { queue, memory, workMs, say } = this.#parts
     say(`and reads ${count(files, 'file')} in ${count(directories.length, 'directory', 'directories')}`)
-    const readingEnds = AbortSignal.timeout(
-      Math.max(0, Math.ceil(this.#startedAt + workMs * READING - performance.now())),
-    )
+    const sharedMs = this.#startedAt + workMs * READING - performance.now()
+    const readingEnds = AbortSignal.timeout(Math.ceil(Math.max(sharedMs, workMs * READING_AT_LEAST)))
     memory.unread = directories.length
     const surveys: CommandRun[] = []
     const known: Promise<unknown>[] = []

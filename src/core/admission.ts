@@ -25,7 +25,9 @@ import type { Outcomes } from './outcomes.js'
 import { PayloadChecks, shuttingDown, unreadable } from './payload-checks.js'
 import { findRun } from './records.js'
 import { createRun, quietRejection, type Run, type RunMethods, rejectRun, type Settle } from './run.js'
+import { shareable } from './shared-command.js'
 import { SignalWatch } from './signal-watch.js'
+import { checkKept } from './stored.js'
 import { type AdmissionSteps, givenOf, type Origin, StoredAdmission, storable } from './stored-admission.js'
 import { type CheckedOptions, checkSubmitOptions, DEFAULT_PRIORITY, type SubmitOptions } from './submit-options.js'
 import { tracedCommand } from './tracing.js'
@@ -108,11 +110,16 @@ export class Admission implements AdmissionSteps {
       id = checked.id
       if (this.#core.isShuttingDown) throw shuttingDown()
       if (lane === undefined) throw laneNotFound(laneId)
-      if (this.#core.journal !== undefined && !checked.ephemeral) parsed = storable(this.#core, parsed, checked)
-      const known = id === undefined ? undefined : this.#knownRun(id, parsed)
+      const { journal, link } = this.#core
+      const isShared = link !== undefined && !isLocal(checked, origin)
+      if (isShared) {
+        checkKept(checked)
+        parsed = shareable(parsed)
+      } else if (journal !== undefined && !checked.ephemeral) parsed = storable(this.#core, parsed, checked)
+      const known = id === undefined ? undefined : (link?.coordinator.known(id, parsed) ?? this.#knownRun(id, parsed))
       if (known !== undefined) return known
       refuseCost(lane, checked)
-      const owner = checked.dedupe === undefined ? undefined : this.deduplication.meet(checked.dedupe)
+      const owner = checked.dedupe === undefined || isShared ? undefined : this.deduplication.meet(checked.dedupe)
       return owner ?? this.#check(lane, parsed, checked, origin)
     } catch (error) {
       // Under an id that is another command's, a refusal would look like that command's.
@@ -134,8 +141,8 @@ export class Admission implements AdmissionSteps {
       throw schemaError(what, error)
     }
     const admit = (body: unknown, early?: Run): Run => {
-      const run = this.#admit(lane, { ...parsed, body }, checked, origin, early)
-      if (checked.id !== undefined) (run.inner as Entry).more.given = given
+      const run = this.#admit(lane, { ...parsed, body, given }, checked, origin, early)
+      if (checked.id !== undefined && typeof run.inner === 'object') run.inner.more.given = given
       return run
     }
     if (!(valid instanceof Promise)) return admit(valid)
@@ -149,9 +156,14 @@ export class Admission implements AdmissionSteps {
     const checkedLater = valid.catch((error: unknown) => {
       throw schemaError(what, error)
     })
-    this.checks.add(run, parsed, checkedLater, (body) => this.stored.acceptance(admit(body, run)))
+    this.checks.add(run, parsed, checkedLater, (body) => this.#acceptance(admit(body, run)))
     if (checked.dedupe !== undefined) this.deduplication.hold(checked.dedupe, run)
     return run
+  }
+
+  /** When the command of this run is accepted, if that is not now. */
+  #acceptance(run: Run): Promise<void> | undefined {
+    return this.#core.link?.coordinator.acceptance(run) ?? this.stored.acceptance(run)
   }
 
   /** The schema for a command's payload. Work that a command brings itself has no payload of its type. */
@@ -180,11 +192,16 @@ export class Admission implements AdmissionSteps {
   }
 
   #duplicate(run: Run): Run {
+    this.deduplicated(run)
+    return run
+  }
+
+  /** Tells that a submit was another command's. */
+  deduplicated(run: Run): void {
     this.#core.lanes.get(run.laneId)?.observer?.('deduplicated', 0, 0)
     if (this.#core.hasListeners) {
       this.#core.emit('queue.command.deduplicated', { lane_id: run.laneId, command_id: run.id })
     }
-    return run
   }
 
   #admit(
@@ -194,12 +211,26 @@ export class Admission implements AdmissionSteps {
     origin: Origin | undefined,
     early?: Run,
   ): Run {
-    this.#checkCapacity(lane)
     const core = this.#core
-    const { type, body } = parsed
+    if (core.link !== undefined && !isLocal(checked, origin)) {
+      return core.link.coordinator.submit(lane, parsed, checked, origin, early)
+    }
+    this.#checkCapacity(lane)
     if (core.journal !== undefined && !checked.ephemeral) {
       return this.stored.submit(lane, parsed, checked, origin, early)
     }
+    return this.#admitHere(lane, parsed, checked, origin, early)
+  }
+
+  /** Takes in a command that is kept in this process only. */
+  #admitHere(
+    lane: LaneState,
+    { type, body }: ParsedCommand,
+    checked: CheckedOptions,
+    origin: Origin | undefined,
+    early: Run | undefined,
+  ): Run {
+    const core = this.#core
     const now = core.turnTime()
     const seq = core.nextSeq()
     const { dueAt, priority, signal } = checked
@@ -321,6 +352,10 @@ export class Admission implements AdmissionSteps {
     lane.observer('submitted', 0, 0)
   }
 }
+
+/** What stays in this process although the queue has an engine: it says so, or a handler here waits for it. */
+const isLocal = (checked: CheckedOptions, origin: Origin | undefined): boolean =>
+  checked.ephemeral || origin?.isAwaitedHere === true
 
 let plainType: string
 let plainPayload: unknown

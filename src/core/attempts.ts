@@ -8,7 +8,8 @@
 import { sumOfCosts } from '../policy/index.js'
 import { JsonCommand, payloadOf, Work } from './command.js'
 import { Context, type ContextHost } from './context.js'
-import type { AnyHandler, QueueCore } from './core.js'
+import type { QueueCore } from './core.js'
+import type { AnyHandler } from './core-parts.js'
 import type { Entry, Traits } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
 import type { Interruption } from './interruption.js'
@@ -18,7 +19,6 @@ import type { LaneState } from './lane.js'
 import type { Lending, Loan } from './lending.js'
 import { type Outcome, outcomeOf } from './outcome.js'
 import type { Outcomes } from './outcomes.js'
-import { park } from './parked.js'
 import { type BodyStopper, Slot, type SlotOwner } from './slot.js'
 import { adopt, isThenable } from './thenable.js'
 import type { Tracing } from './tracing.js'
@@ -88,9 +88,8 @@ export class Attempts implements SlotOwner, BodyStopper {
     const stored = entry.details?.stored
     if (stored !== undefined && isResumed) {
       // A mark would say nothing new: it is the attempt that is known. So the body waits until it is written.
-      journal.touch(entry, stored)
       const run = (): void => this.#runBodyOf(begun)
-      return void journal.written().then(run, run)
+      return void journal.save(entry, stored).then(run, run)
     }
     if (stored !== undefined) journal.begins(entry, stored)
     this.#begun.push(begun)
@@ -221,7 +220,8 @@ export class Attempts implements SlotOwner, BodyStopper {
   #noHandler(entry: Entry): void {
     const { commandType } = entry.run
     // What is stored may be meant for a program that is not there yet.
-    if (entry.details?.stored !== undefined) return park(this.#core, entry)
+    const stored = entry.details?.stored
+    if (stored !== undefined) return stored.home.park(entry)
     const error = new LaneError('HANDLER_NOT_FOUND', `No handler is registered for command type '${commandType}'`)
     this.#outcomes.cannotRun(entry, error)
   }

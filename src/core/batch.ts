@@ -12,7 +12,10 @@ export class Batch {
   /** What of them is being written: attempt and state of each. */
   readonly attempts: number[] = []
   readonly states: CommandState[] = []
-  readonly others: StorageChange[] = []
+  /** Numbers of dead letters that have left the ring, or are back in it. */
+  readonly letters = new Set<number>()
+  /** Which of them are buried anew; known when it is written. */
+  readonly buried: number[] = []
   /** What goes before all else: refused submits, whose ids may be another's now, and commands that leave memory, which may start. */
   readonly early: StorageChange[] = []
   /** Commands whose outcome it holds; known when it is written. */
@@ -26,9 +29,7 @@ export class Batch {
   }
 
   get isEmpty(): boolean {
-    return (
-      this.arrivals.length === 0 && this.changed.length === 0 && this.others.length === 0 && this.early.length === 0
-    )
+    return this.arrivals.length === 0 && this.changed.length === 0 && this.letters.size === 0 && this.early.length === 0
   }
 
   /** Resolves when the batch is written; rejects when it could not be. */

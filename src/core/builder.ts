@@ -1,6 +1,7 @@
 /** The queue's options, collected step by step. */
 import type { AlertManager, QueueMetrics } from '../observe/index.js'
 import { DeadLetterQueue } from './dead-letters.js'
+import type { Engine } from './engine.js'
 import type { EventEmitter } from './event-stream.js'
 import { type BuiltInLaneId, defaultLanes } from './lane-config.js'
 import { changedOptions, type LaneDefinition, type LaneOptions } from './lane-options.js'
@@ -15,6 +16,7 @@ export class QueueManagerBuilder<L extends string = never> {
   #metrics: QueueMetrics | undefined
   #alerts: AlertManager | undefined
   #storage: Storage | undefined
+  #engine: Engine | undefined
 
   /** Events go to `emitter` when one is given; the queue makes its own otherwise. */
   constructor(emitter?: EventEmitter) {
@@ -45,6 +47,12 @@ export class QueueManagerBuilder<L extends string = never> {
     return this
   }
 
+  /** Shares the lanes with other processes: `new BullMQEngine({ … })`, or one of yours. */
+  withEngine(engine: Engine): this {
+    this.#engine = engine
+    return this
+  }
+
   /** What the queue counts and times by itself. */
   withMetrics(metrics: QueueMetrics): this {
     this.#metrics = metrics
@@ -66,6 +74,7 @@ export class QueueManagerBuilder<L extends string = never> {
       metrics: this.#metrics,
       alerts: this.#alerts,
       storage: this.#storage,
+      engine: this.#engine,
     })
   }
 }

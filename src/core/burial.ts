@@ -29,10 +29,11 @@ export function letterOf(core: QueueCore, entry: Entry, error: string): DeadLett
 /** Keeps a letter, and tells of it. */
 export function bury(core: QueueCore, entry: Entry, letter: DeadLetter): void {
   const { run, body, more } = entry
-  const { stored } = more
-  const forget = stored === undefined ? undefined : () => core.journal?.add({ kind: 'unbury', seq: stored.seq })
+  const { journal } = core
+  const stored =
+    more.stored === undefined || journal === undefined ? undefined : { store: journal, seq: more.stored.seq }
   const command = commandOf(run.commandType, body)
-  core.deadLetters?.keep(letter, { command, options: more.own ?? {}, forget, seq: stored?.seq })
+  if (more.stored?.claim === undefined) core.deadLetters?.keep(letter, { command, options: more.own ?? {}, stored })
   entry.lane.observer?.('dead_lettered', 0, 0)
   if (!core.hasListeners) return
   const payload = { lane_id: run.laneId, command_id: run.id, command_type: run.commandType }

@@ -1,5 +1,5 @@
 /** The error of a cancelled command. */
-import { errorText, isError, LaneError, show } from './errors.js'
+import { errorText, isError, isLaneError, LaneError, show } from './errors.js'
 
 /** The error of a cancelled command; `reason` is what the canceller gave. */
 export type CancelledError = LaneError & { readonly reason?: unknown }
@@ -13,9 +13,10 @@ export function cancelledError(reason: unknown): CancelledError {
   })
 }
 
-/** A reason in words. */
+/** A reason in words. Of what was cancelled because something else was, the reason is that one's. */
 export function reasonText(reason: unknown): string {
   if (reason === undefined) return ''
+  if (isLaneError(reason) && reason.code === 'COMMAND_CANCELLED') return reasonText((reason as CancelledError).reason)
   if (typeof reason === 'string') return reason
   return isError(reason) ? errorText(reason) : show(reason)
 }

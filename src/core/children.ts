@@ -39,6 +39,8 @@ export class Children implements ContextHost {
     const { run } = entry
     entry.more.lastProgress = value
     this.#noteNews(entry)
+    const stored = entry.details?.stored
+    stored?.home.reported?.(entry, stored)
     for (const reader of entry.details?.readers ?? []) reader.push(value)
     if (!this.#core.hasListeners) return
     this.#core.emit('queue.command.progress', { lane_id: run.laneId, command_id: run.id, value })
@@ -58,7 +60,8 @@ export class Children implements ContextHost {
 
   /** A restart is to know of it, but nothing waits for that. */
   #noteNews({ details }: Entry): void {
-    if (details?.stored !== undefined) this.#core.journal?.touchLater(details.stored)
+    const stored = details?.stored
+    stored?.home.touchLater(stored)
   }
 
   checkpoint(entry: Entry, state: unknown): Promise<void> | undefined {
@@ -68,8 +71,7 @@ export class Children implements ContextHost {
     if (isFinal(entry.run.state)) return undefined
     entry.traits.checkpoint = text
     if (stored === undefined) return undefined
-    this.#core.journal?.touch(entry, stored)
-    return this.#core.journal?.written()
+    return stored.home.save(entry, stored)
   }
 
   yieldSlot(entry: Entry): Promise<void> {
@@ -94,7 +96,7 @@ export class Children implements ContextHost {
 
   async runChild(parent: Entry, isLive: boolean, ...child: ChildArguments): Promise<unknown> {
     const { slot, context } = parent
-    const run = this.#admission.submit(...child, { parent })
+    const run = this.#admission.submit(...child, { parent, isAwaitedHere: true })
     await run.accepted
     // An attempt that has ended waits for nobody: what it would lend is another attempt's.
     if (!isLive || slot === undefined || slot.zombie || parent.context !== context) return run

@@ -354,8 +354,8 @@ const placeOf = (entry: Entry): Place => ({ priority: entry.priority, seq: seqOf
 
 /** Whether the storage knows all of a command that may be cold. */
 function isAtRest(entry: Entry): boolean {
-  const { isDirty, underWay } = storedOf(entry)
-  return !isDirty && underWay === 0 && mayBeCold(entry)
+  const { batch, underWay } = storedOf(entry)
+  return batch === undefined && underWay === 0 && mayBeCold(entry)
 }
 
 /** One that has run may have a body that goes on, and much to remember: it stays. */

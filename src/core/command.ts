@@ -67,6 +67,8 @@ export type ParsedCommand = {
   readonly type: string
   readonly body: unknown
   readonly schema: PayloadSchema | undefined
+  /** What was submitted, where a schema has made the body from it. */
+  readonly given?: unknown
 }
 
 /** The type of an anonymous function command. */

@@ -9,12 +9,13 @@
 import { RateLimitGroup } from '../policy/index.js'
 import { Alarms } from './alarms.js'
 import { type Clock, instantText } from './clock.js'
-import type { CommandContext } from './context.js'
+import type { AnyHandler, CoreParts } from './core-parts.js'
 import type { DeadLetterQueue } from './dead-letters.js'
 import type { PayloadSchema } from './definition.js'
+import type { EngineLink } from './engine-link.js'
 import type { Entry } from './entry.js'
 import { errorText, LaneError, show } from './errors.js'
-import { EventLog, type Logger, type LogOptions } from './event-log.js'
+import { EventLog, type Logger } from './event-log.js'
 import type { EventEmitter } from './event-stream.js'
 import type { EventKey, EventPayloads } from './events.js'
 import type { Journal } from './journal.js'
@@ -28,22 +29,6 @@ import type { Run } from './run.js'
 import { Scheduler } from './scheduler.js'
 import type { Slot } from './slot.js'
 import { steadyTracing, type Tracing } from './tracing.js'
-
-/** A handler as it is called. */
-export type AnyHandler = (payload: unknown, context: CommandContext) => unknown
-
-/** What the core is made of. */
-export type CoreParts = {
-  readonly clock: Clock
-  readonly random: Random
-  readonly events: EventEmitter
-  readonly maxConcurrency: number
-  readonly deadLetters: DeadLetterQueue | undefined
-  readonly retained: number
-  readonly onFault: ((error: unknown) => void) | undefined
-  readonly log: Omit<LogOptions, 'onFault'> | undefined
-  readonly tracing: Tracing | undefined
-}
 
 const nothing = (): void => undefined
 
@@ -90,12 +75,16 @@ export class QueueCore {
   /** What a pass does, and what is asked after it; set once by the manager. */
   onPass: () => void = nothing
   onQuiet: () => void = nothing
+  /** Whoever waits until something of a lane has changed. */
+  readonly onPassEnd = new Set<() => void>()
   /** Who measures; undefined until somebody does. */
   observers: Observers | undefined
   readonly tracing: Tracing | undefined
   readonly logger: Logger | undefined
   /** The way to the storage; undefined without one. Set once, before anything is submitted. */
   journal: Journal | undefined
+  /** The way to the engine; undefined without one. Set once, before anything is submitted. */
+  link: EngineLink | undefined
   /** What the storage holds that is not in memory; undefined without one. */
   recovery: Recovery | undefined
   readonly #log: EventLog | undefined
@@ -201,22 +190,30 @@ export class QueueCore {
       this.hasSubmits = false
       this.#timeHasPassed = true
     }
-    const { journal } = this
-    // A storage that takes no writes any more could not tell that anything was done.
-    const canTell = journal === undefined || (journal.broken === undefined && !journal.isBehind)
-    if (this.started && !this.stopped && canTell) this.onPass()
+    if (this.isAtWork) this.onPass()
     this.#timeIsFresh = false
     this.observers?.turnEnded()
+    const { journal } = this
     journal?.flush()
+    this.link?.flush()
+    if (this.onPassEnd.size > 0) for (const tell of this.onPassEnd) tell()
     if (!this.isQuiet) return
     journal?.rest()
     this.onQuiet()
   }
 
+  /** Whether anything may start. */
+  get isAtWork(): boolean {
+    const { journal } = this
+    // A storage that takes no writes any more could not tell that anything was done.
+    const canTell = journal === undefined || (journal.broken === undefined && !journal.isBehind)
+    return this.started && !this.stopped && canTell && this.link?.isBehind !== true
+  }
+
   /** Nothing holds a slot, and everything has settled; of a storage that is being closed what waits stays. */
   get isQuiet(): boolean {
     if (this.scheduler.held > 0) return false
-    return this.unsettled === 0 || (this.journal !== undefined && this.stopped)
+    return this.unsettled === 0 || ((this.journal !== undefined || this.link !== undefined) && this.stopped)
   }
 
   /** Time may have passed within this turn: who asks for it next is told the new one. */
@@ -251,9 +248,16 @@ export class QueueCore {
     this.#log?.write(key, payload)
   }
 
+  /** Longest payload, result or checkpoint that is kept elsewhere, in bytes. */
+  get maxPayloadBytes(): number {
+    return (this.journal ?? this.link)?.maxPayloadBytes ?? Number.POSITIVE_INFINITY
+  }
+
   /** Whether a plain command needs nothing but a place: the queue is open, no schema wants to see payloads, nothing is carried with it. */
   get takesPlain(): boolean {
-    return !this.isShuttingDown && this.payloadSchemas.size === 0 && this.tracing === undefined
+    return (
+      !this.isShuttingDown && this.payloadSchemas.size === 0 && this.tracing === undefined && this.link === undefined
+    )
   }
 
   /** Something went wrong outside any command's outcome. Told, never thrown. */

@@ -83,6 +83,8 @@ export class EntryDetails {
   error: ErrorRecord | undefined
   parent: Entry | undefined
   children: Set<Entry> | undefined
+  /** Runs of children that any process may run. */
+  sharedChildren: Set<Run> | undefined
   metadata: unknown
   redrivenFrom: string | undefined
   /** Ends the watch over the submitter's signal. */

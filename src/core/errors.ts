@@ -36,6 +36,16 @@ export const ERROR_CODES = {
     retryable: false,
     meaning: 'What the storage holds is damaged, or is none of ours. Nothing was changed or deleted.',
   },
+  ENGINE_UNAVAILABLE: {
+    retryable: true,
+    meaning:
+      'The engine could not be reached in time. A refused submit was not accepted, or its id makes it safe to submit again.',
+  },
+  LEASE_LOST: {
+    retryable: false,
+    meaning:
+      'This worker may not run the command any more: its lease ran out, and another may run it. What it still gives is refused.',
+  },
   NOT_FOUND: { retryable: false, meaning: 'No dead letter has this id.' },
   CONFLICT: { retryable: false, meaning: 'The id already belongs to another command. Nothing was accepted.' },
 } as const

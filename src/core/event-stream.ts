@@ -97,6 +97,9 @@ export class EventStream implements AsyncIterableIterator<LaneEvent> {
 
 const eventOf = ({ key, payload, at }: Notice): LaneEvent => ({ key, payload, timestamp: instantText(at) }) as LaneEvent
 
+/** @internal Hears events as they are told. */
+export type EventListener = (key: EventKey, payload: EventPayloads[EventKey]) => void
+
 type Subscriber = {
   readonly stream: EventStream
   readonly filter: EventFilter | undefined
@@ -111,7 +114,9 @@ export class EventEmitter {
   /** Whether anybody listens: nothing is built for an event otherwise. */
   hasSubscribers = false
   #subscribers: readonly Subscriber[] = []
+  #listeners: readonly EventListener[] = []
   #onFilterFault: (error: unknown) => void = () => undefined
+  #onUnheard: () => void = () => undefined
   readonly #ended = new WeakSet<object>()
 
   constructor(capacity = EVENT_CAPACITY) {
@@ -150,6 +155,28 @@ export class EventEmitter {
     for (const { stream, filter } of this.#subscribers) {
       if (filter === undefined || this.#wants(filter, notice)) stream.offer(notice)
     }
+    for (const listener of this.#listeners) listener(key, payload)
+  }
+
+  /** @internal Calls a part of this package at once, for every event: quick, and without throwing. Gives the way to end it. */
+  listen(listener: EventListener): () => void {
+    this.#listeners = [...this.#listeners, listener]
+    this.#count()
+    return () => {
+      this.#listeners = this.#listeners.filter((one) => one !== listener)
+      this.#count()
+    }
+  }
+
+  #count(): void {
+    const wasHeard = this.hasSubscribers
+    this.hasSubscribers = this.#subscribers.length + this.#listeners.length > 0
+    if (wasHeard && !this.hasSubscribers) this.#onUnheard()
+  }
+
+  /** @internal Who is told when nobody listens any more. */
+  onUnheard(tell: () => void): void {
+    this.#onUnheard = tell
   }
 
   /** @internal Ends the subscriptions of an owner, later ones at once. */
@@ -181,11 +208,11 @@ export class EventEmitter {
     const close = (): void => stream.close()
     const stream = new EventStream(capacity, (ended) => {
       this.#subscribers = this.#subscribers.filter((one) => one.stream !== ended)
-      this.hasSubscribers = this.#subscribers.length > 0
+      this.#count()
       signal?.removeEventListener('abort', close)
     })
     this.#subscribers = [...this.#subscribers, { stream, filter, owner }]
-    this.hasSubscribers = true
+    this.#count()
     if (signal?.aborted === true || (owner !== undefined && this.#ended.has(owner))) stream.close()
     else signal?.addEventListener('abort', close, { once: true })
     return stream

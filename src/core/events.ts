@@ -22,7 +22,7 @@ export type EventPayloads = {
   'queue.command.delayed': CommandFields & {
     readonly delay_ms: number
     /** 'deduplicated': it follows the command that has its dedupe id, for as long as that takes. */
-    readonly reason: 'submitted' | 'snoozed' | 'deferred' | 'deduplicated'
+    readonly reason: 'submitted' | 'snoozed' | 'deferred' | 'deduplicated' | 'no_handler'
   }
   /** Its slot went to a better lane; it goes on later, under the same attempt number. */
   'queue.command.preempted': CommandFields & { readonly by_lane_id: string }

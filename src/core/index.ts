@@ -1,4 +1,7 @@
+export type { RateLimitFields } from '../policy/index.js'
 export { QueueManagerBuilder } from './builder.js'
+export { cancelledError } from './cancelled-error.js'
+export { Channel } from './channel.js'
 export type { Clock, Timer } from './clock.js'
 export { instantText, systemClock } from './clock.js'
 export type { AnyCommand, Command, FunctionCommand, TypedCommand } from './command.js'
@@ -14,7 +17,34 @@ export type {
   StandardSchema,
 } from './definition.js'
 export { type DefinedCommand, defineCommand } from './definition.js'
+export type {
+  AddAnswer,
+  CancelAnswer,
+  Claim,
+  ClaimAnswer,
+  EndAnswer,
+  Engine,
+  EngineCapabilities,
+  EngineCommand,
+  EngineDedupe,
+  EngineEvent,
+  EngineLane,
+  EngineLaneCounts,
+  EngineLetter,
+  EngineListening,
+  EngineOutcome,
+  EnginePage,
+  EngineProgress,
+  EngineQuery,
+  EngineRecord,
+  EngineRole,
+  EngineUse,
+  Lease,
+  LeaseEnd,
+  RenewAnswer,
+} from './engine.js'
 export type { AttemptFailure, LogLine } from './entry.js'
+export { sameData } from './equal.js'
 export type { ErrorRecord, LaneErrorCode, LaneErrorFields } from './errors.js'
 export {
   configInvalid,
@@ -24,6 +54,7 @@ export {
   isLaneError,
   LaneError,
   RetryAfterError,
+  show,
   UnrecoverableError,
 } from './errors.js'
 export { checkLogger, type Logger } from './event-log.js'
@@ -49,7 +80,9 @@ export type { Random } from './random.js'
 export { systemRandom } from './random.js'
 export * from './rate-limiters.js'
 export type { CommandRecord, ListOptions, ListPage } from './records.js'
-export type { CommandRun, ResultOf } from './run.js'
+export { type CommandRun, quiet, type ResultOf } from './run.js'
+export * from './settings.js'
+export type { ClusterLaneStatus, ClusterStats } from './shared-reads.js'
 export type { QueueStats } from './stats.js'
 export type {
   ColdCount,
@@ -68,4 +101,4 @@ export type {
 } from './storage.js'
 export type { SubmitOptions } from './submit-options.js'
 export type { AttemptEnd, AttemptSpan, TraceContext, TracedAttempt, TracedCommand, Tracing } from './tracing.js'
-export type { CommandState, FinalState } from './transitions.js'
+export { type CommandState, type FinalState, isFinal } from './transitions.js'

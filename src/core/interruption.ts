@@ -167,8 +167,9 @@ export class Interruption {
   #lack(lane: LaneState): number {
     const { scheduler } = this.#core
     if (lane.rank < 0 || scheduler.hasFreePlaceFor(lane)) return 0
-    const room = Math.min(lane.backlog.startable(lane.limits.max - lane.held), lane.limits.max - lane.held)
-    if (room <= lane.demanded || !mayStartNext(lane)) return 0
+    const most = lane.limits.max - lane.held
+    const room = Math.min(lane.backlog.startable(most) + lane.elsewhere, most)
+    if (room <= lane.demanded || (lane.backlog.hasNext && !mayStartNext(lane))) return 0
     // What would be kept for other lanes once it is free is not asked for.
     return Math.min(lane.policies?.grants(room) ?? room, scheduler.couldTake(lane)) - lane.demanded
   }

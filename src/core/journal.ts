@@ -17,11 +17,22 @@ import { Batch } from './batch.js'
 import type { QueueCore } from './core.js'
 import type { Entry } from './entry.js'
 import type { LaneError } from './errors.js'
+import type { JournalHost } from './journal-host.js'
+import { LetterWrites } from './letter-writes.js'
+import { park } from './parked.js'
 import { quietRejection, type Run } from './run.js'
 import { StartMarks } from './start-marks.js'
-import type { Storage, StorageChange, StorageHead } from './storage.js'
+import type { Storage, StorageChange } from './storage.js'
 import { storageError } from './storage-errors.js'
-import { type Stored, storedOf, storedOutcome, storedProgress, storedSubmit, type Times } from './stored.js'
+import {
+  type Stored,
+  type StoredHome,
+  storedOf,
+  storedOutcome,
+  storedProgress,
+  storedSubmit,
+  type Times,
+} from './stored.js'
 import { type CommandState, isFinal } from './transitions.js'
 
 /** How long a running attempt goes unwritten: its start is marked, so nothing depends on it. */
@@ -40,20 +51,10 @@ const MOST_WAITING = 4 * BATCH
 const RETRY_MS = 100
 const LONGEST_RETRY_MS = 1000
 
-/** Whoever takes in what was written, or hears that it was not. */
-export interface JournalHost {
-  /** The submit of this command is written: it is accepted. */
-  accepted(entry: Entry): void
-  /** The submit of this command could not be written. */
-  refused(entry: Entry, error: LaneError): void
-}
-
-export class Journal {
+export class Journal implements StoredHome {
   readonly #core: QueueCore
-  readonly #storage: Storage
+  readonly storage: Storage
   readonly #writesAtOnce: number
-  readonly idPrefix: string
-  readonly nextSeq: number
   readonly maxPayloadBytes: number
   /** Waiting commands of a lane that are kept in memory; between that and twice as many. */
   readonly window: number
@@ -81,20 +82,18 @@ export class Journal {
   readonly #waiters: (() => void)[] = []
   /** Refused submits that may be in the storage all the same, until they are withdrawn. */
   readonly #withdrawn = new Set<number>()
+  readonly #letters: LetterWrites
+  /** A command whose type has no handler waits for one. */
+  readonly park = (entry: Entry): void => park(this.#core, entry)
 
-  constructor(core: QueueCore, storage: Storage, head: StorageHead) {
+  constructor(core: QueueCore, storage: Storage) {
     this.#core = core
-    this.#storage = storage
+    this.storage = storage
     this.#marks = new StartMarks(core, storage)
+    this.#letters = new LetterWrites(core.deadLetters, this)
     this.#writesAtOnce = storage.writesAtOnce ?? 1
     this.maxPayloadBytes = storage.maxPayloadBytes ?? Number.POSITIVE_INFINITY
     this.window = Math.max(1, storage.window ?? WINDOW)
-    this.idPrefix = head.idPrefix
-    this.nextSeq = head.nextSeq
-  }
-
-  get storage(): Storage {
-    return this.#storage
   }
 
   /**
@@ -106,9 +105,7 @@ export class Journal {
   }
 
   /** Whether a row that the storage gives is of a submit that was refused. */
-  isWithdrawn(seq: number): boolean {
-    return this.#withdrawn.size > 0 && this.#withdrawn.has(seq)
-  }
+  readonly isWithdrawn = (seq: number): boolean => this.#withdrawn.size > 0 && this.#withdrawn.has(seq)
 
   /** Whether anything is not written yet. */
   get isBusy(): boolean {
@@ -117,7 +114,6 @@ export class Journal {
 
   /** A new command: accepted, or refused, when it is written. Gives the promise of that. */
   arrive(entry: Entry, stored: Stored): Promise<void> {
-    if (this.broken !== undefined) throw this.broken
     this.bySeq.set(stored.seq, entry)
     const batch = this.#room()
     batch.arrivals.push(entry)
@@ -126,12 +122,24 @@ export class Journal {
   }
 
   /** A command has changed. */
-  touch(entry: Entry, stored: Stored): void {
-    if (stored.isDirty) return
-    stored.isDirty = true
-    this.#waiting++
-    this.#room().changed.push(entry)
+  touch(entry: Entry, stored: Stored): Batch {
+    if (stored.batch !== undefined) return stored.batch
+    const batch = this.#room()
+    this.#toWrite(entry, stored, batch)
     this.#core.askForPass()
+    return batch
+  }
+
+  #toWrite(entry: Entry, stored: Stored, batch: Batch): void {
+    stored.batch = batch
+    this.#waiting++
+    batch.changed.push(entry)
+  }
+
+  /** The same; resolves when what the command is now is written, rejects when it could not be at the first try. */
+  save(entry: Entry, stored: Stored): Promise<void> {
+    const batch = this.touch(entry, stored)
+    return this.broken === undefined ? batch.written : quietRejection(this.broken)
   }
 
   /** A running command has news, and it is enough when they are written soon. */
@@ -146,9 +154,9 @@ export class Journal {
     this.#core.askForPass()
   }
 
-  /** Something that belongs to no command in memory. */
-  add(change: StorageChange): void {
-    this.#batch.others.push(change)
+  /** A dead letter has left the ring, or is back in it. What is written is where it is then. */
+  letterChanged(seq: number): void {
+    this.#batch.letters.add(seq)
     this.#core.askForPass()
   }
 
@@ -205,7 +213,7 @@ export class Journal {
     let answer: unknown
     this.#underWay++
     try {
-      answer = this.#storage.write(this.#changesOf(batch))
+      answer = this.storage.write(this.#changesOf(batch))
     } catch (error) {
       return this.#failed(batch, error)
     }
@@ -240,7 +248,7 @@ export class Journal {
     this.#core.alarms.clear(this.#lookAlarm)
     this.#core.alarms.clear(this.#retryAlarm)
     try {
-      await this.#storage.close()
+      await this.storage.close()
     } catch (error) {
       this.#core.fault(storageError('Could not close the storage', error))
     }
@@ -276,21 +284,18 @@ export class Journal {
     const times: Times = { wall: clock.wallNow(), now: clock.now() }
     const changes: StorageChange[] = [...batch.early]
     for (const entry of batch.arrivals) {
-      const { run } = entry
       const stored = storedOf(entry)
-      const command = storedSubmit(entry, stored, times, byId.get(run.id) === entry)
-      changes.push({ kind: 'submit', command, isCold: stored.isCold })
-      if (stored.redrives !== undefined) changes.push({ kind: 'unbury', seq: stored.redrives })
+      changes.push(storedSubmit(entry, stored, times, byId.get(entry.run.id) === entry))
+      if (stored.redrives !== undefined) this.#letters.redrive(changes, stored.redrives)
     }
     for (const entry of batch.changed) this.#addChange(changes, batch, entry, times)
-    for (const change of batch.others) changes.push(change)
+    this.#letters.add(changes, batch)
     return changes
   }
 
   #addChange(changes: StorageChange[], batch: Batch, entry: Entry, times: Times): void {
     const stored = storedOf(entry)
-    const { seq } = stored
-    stored.isDirty = false
+    stored.batch = undefined
     this.#waiting--
     stored.hasNews = false
     stored.underWay++
@@ -298,14 +303,13 @@ export class Journal {
     batch.states.push(entry.run.state)
     if (!isFinal(entry.run.state)) {
       stored.isCold = false
-      changes.push({ kind: 'update', seq, ...storedProgress(entry, stored, times) })
+      changes.push(storedProgress(entry, stored, times))
       return
     }
     batch.settled.push(entry)
-    changes.push({ kind: 'settle', seq, ...storedOutcome(entry, stored, times) })
-    if (stored.letter !== undefined) {
-      changes.push({ kind: 'bury', letter: { seq, failedAt: Math.round(times.wall), letter: stored.letter } })
-    }
+    changes.push(storedOutcome(entry, stored, times))
+    const { seq, letter } = stored
+    if (letter !== undefined) changes.push({ kind: 'bury', letter: { seq, failedAt: Math.round(times.wall), letter } })
   }
 
   #written(batch: Batch): void {
@@ -318,10 +322,11 @@ export class Journal {
       this.#changeWritten(storedOf(entry), batch.attempts[at] as number, batch.states[at] as CommandState)
     }
     for (const entry of batch.settled) this.#tell(entry)
-    for (const change of batch.others) if (change.kind === 'bury') this.#core.deadLetters?.storedAnew(change.letter.seq)
+    this.#letters.written(batch)
     for (const entry of batch.arrivals) {
       const stored = storedOf(entry)
       stored.payload = undefined
+      if (stored.redrives !== undefined) this.#letters.redriveEnded(stored.redrives)
       this.host?.accepted(entry)
     }
     batch.answer()
@@ -351,12 +356,9 @@ export class Journal {
     for (const entry of batch.changed) {
       const stored = storedOf(entry)
       stored.underWay--
-      if (stored.isDirty) continue
-      stored.isDirty = true
-      this.#waiting++
-      this.#batch.changed.push(entry)
+      if (stored.batch === undefined) this.#toWrite(entry, stored, this.#batch)
     }
-    for (const change of batch.others) this.#batch.others.push(change)
+    for (const seq of batch.letters) this.#batch.letters.add(seq)
     for (const change of batch.early) this.#batch.early.push(change)
     for (const one of this.broken === undefined ? [batch] : [batch, ...this.#ready, this.#batch]) {
       for (const entry of one.arrivals.splice(0)) this.#refuse(entry, error)
@@ -370,12 +372,12 @@ export class Journal {
   #refuse(entry: Entry, error: LaneError): void {
     const { seq, redrives } = storedOf(entry)
     this.bySeq.delete(seq)
+    if (redrives !== undefined) this.#letters.redriveEnded(redrives)
     // The write may have been done all the same, and only its answer lost.
     if (this.broken === undefined) {
       this.#batch.early.push({ kind: 'withdraw', seq })
       this.#withdrawn.add(seq)
-      const letter = redrives === undefined ? undefined : this.#core.deadLetters?.storedLetter(redrives)
-      if (letter !== undefined) this.#batch.others.push({ kind: 'bury', letter })
+      if (redrives !== undefined) this.#batch.letters.add(redrives)
     }
     this.host?.refused(entry, error)
   }

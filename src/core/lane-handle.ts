@@ -6,13 +6,17 @@ import { LaneError } from './errors.js'
 import type { Interruption } from './interruption.js'
 import { holdKeyAgain } from './keys.js'
 import type { LaneState, LaneStatus } from './lane.js'
+import { drainLane } from './lane-drain.js'
 import { type LaneLimits, laneLimits, lanePriority } from './lane-limits.js'
 import { changedOptions, type LaneDefinition } from './lane-options.js'
 import { LanePolicies } from './lane-policies.js'
 import { checkObject } from './options.js'
 import type { Outcomes } from './outcomes.js'
 
-/** A lane of a queue. What its methods do is done before they return. */
+/**
+ * A lane of a queue. What its methods do is done before they return; with an engine it is done here then, and for the other
+ * processes when `applied()` resolves.
+ */
 export class LaneHandle {
   readonly #core: QueueCore
   readonly #outcomes: Outcomes
@@ -54,10 +58,16 @@ export class LaneHandle {
     checkObject('configure', change)
     const lane = this.#lane
     const { priority = lane.priority, ...options } = change
-    const before = { options: lane.options, limits: lane.limits, priority: lane.priority }
+    const before = {
+      options: lane.options,
+      limits: lane.limits,
+      priority: lane.priority,
+      sharedLimits: lane.sharedLimits,
+    }
     lanePriority(`lane '${lane.id}'.priority`, priority)
     const next = changedOptions(lane.options, options)
-    const limits = laneLimits(`lane '${lane.id}'`, next)
+    const own = laneLimits(`lane '${lane.id}'`, next)
+    const limits = this.#core.link?.shareLimits(lane, own) ?? own
     refuseOtherOrder(lane, limits)
     lane.limits = limits
     lane.options = next
@@ -71,6 +81,7 @@ export class LaneHandle {
       throw error
     }
     this.#applyOrder(before.limits)
+    this.#core.link?.laneConfigured(lane)
     this.#interruption.reconfigured()
     const payload = { lane_id: lane.id, options: Object.keys(change) }
     if (this.#core.hasListeners) this.#core.emit('queue.lane.configured', payload)
@@ -103,16 +114,38 @@ export class LaneHandle {
     this.#core.scheduler.update(lane)
   }
 
-  /** Cancels every command of the lane, waiting and running; gives their number. */
+  /**
+   * Resolves when what was last done to the lane here holds for every process that shares it; at once without an engine.
+   * Rejects with `ENGINE_UNAVAILABLE` when the engine could not be told.
+   */
+  applied(): Promise<void> {
+    return this.#core.link?.applied(this.#lane.id) ?? Promise.resolve()
+  }
+
+  /**
+   * Waits until nothing of the lane waits, is delayed or runs: with an engine in no process, so that the lane is empty for
+   * all who share it. Stops nothing: what is still submitted is waited for, too. `DRAIN_TIMEOUT` at the limit, with what is
+   * `left`; `ENGINE_UNAVAILABLE` when the engine cannot be asked.
+   */
+  drain(timeoutMs: number, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    return drainLane(this.#core, this.#lane, timeoutMs, options.signal)
+  }
+
+  /**
+   * Cancels every command of the lane, waiting and running; gives their number. With an engine those of other processes
+   * too, soon; they are not counted.
+   */
   cancelAll(reason?: unknown): number {
     const cancelled: Entry[] = []
+    this.#core.link?.cancelLane(this.#lane.id, reason, ['pending', 'delayed', 'active'])
     for (const entry of this.#core.runningIn(this.#lane)) this.#outcomes.cancel(entry, reason, cancelled)
     return this.#outcomes.cancelWaiting(this.#lane, reason, cancelled) + this.#count(cancelled)
   }
 
-  /** Cancels the commands that wait, delayed ones too; gives their number. */
+  /** Cancels the commands that wait, delayed ones too; gives their number. With an engine as for `cancelAll`. */
   clear(reason: unknown = 'the lane was cleared'): number {
     const cancelled: Entry[] = []
+    this.#core.link?.cancelLane(this.#lane.id, reason, ['pending', 'delayed'])
     return this.#outcomes.cancelWaiting(this.#lane, reason, cancelled) + this.#count(cancelled)
   }
 
@@ -124,6 +157,8 @@ export class LaneHandle {
 
   #setPaused(paused: boolean): void {
     const lane = this.#lane
+    // What other processes have done to it may not be known here.
+    this.#core.link?.lanePaused(lane.id, paused)
     if (lane.paused === paused) return
     lane.paused = paused
     this.#core.scheduler.update(lane)

@@ -24,6 +24,8 @@ export class LanePolicies {
   /** When the lane is asked again, and when commands that do not wait for its turn are. */
   #alarm: Alarm | undefined
   #asideAlarm: Alarm | undefined
+  /** Whether commands were put off that do not wait for their lane's turn. */
+  #waitsAside = false
   /** The gate that said no last, and since when the lane's limits hold it up. */
   #closedBy: Gate | undefined
   #limitedSince: number | undefined
@@ -36,10 +38,10 @@ export class LanePolicies {
       group: (name) => core.rateGroup(name),
       member: {
         order: () => 2 * lane.effectivePriority + (lane.limits.protected ? 0 : 1),
-        isWaiting: () => lane.backlog.hasNext && lane.hasRoom && !lane.paused,
+        isWaiting: () => this.#isWaiting(),
         wake: () => {
-          this.askAgain()
           this.#askAsideAgain()
+          this.#isDue()
         },
       },
     })
@@ -70,12 +72,12 @@ export class LanePolicies {
   /** Whether the lane's next command, of this cost, may start now. When not, the lane is shut until it may. */
   mayStart(cost: Cost | undefined): boolean {
     const core = this.#core
-    const at = this.#readyAt(cost)
+    const at = this.#readyAt({ cost })
     if (at === undefined) return true
     this.#lane.shut = true
     if (this.#lane.observer !== undefined && this.#closedBy === this.#rate) this.#limitedSince = core.clock.now()
     core.scheduler.update(this.#lane)
-    if (at < Number.POSITIVE_INFINITY) this.#alarm = core.alarms.set(at, () => this.askAgain())
+    if (at < Number.POSITIVE_INFINITY) this.#alarm = core.alarms.set(at, () => this.#isDue())
     return false
   }
 
@@ -89,7 +91,8 @@ export class LanePolicies {
   /** `mayStart` for a command that does not wait for its lane's turn: nobody else is kept back by it. */
   mayStartAside(cost: Cost | undefined, isLent: boolean): boolean {
     const { alarms } = this.#core
-    const at = this.#readyAt(cost, isLent ? [this.#rate] : this.#gates)
+    this.#waitsAside = true
+    const at = this.#readyAt({ cost, isAside: true }, isLent ? [this.#rate] : this.#gates)
     if (at === undefined) return true
     if (at >= (this.#asideAlarm?.at ?? Number.POSITIVE_INFINITY)) return false
     alarms.clear(this.#asideAlarm)
@@ -103,7 +106,8 @@ export class LanePolicies {
   /** Something changed for who waits aside; a lane where nobody does needs no pass. */
   #askAsideAgain(): void {
     if (this.#asideAlarm === undefined) return
-    this.forgetAside()
+    this.#core.alarms.clear(this.#asideAlarm)
+    this.#asideAlarm = undefined
     this.#core.askForPass()
   }
 
@@ -111,17 +115,18 @@ export class LanePolicies {
   forgetAside(): void {
     this.#core.alarms.clear(this.#asideAlarm)
     this.#asideAlarm = undefined
+    this.#waitsAside = false
+    this.#rate.withdraw(this.#core.clock.now(), true)
   }
 
-  /** When a command of this cost may start; undefined when it may now. */
-  #readyAt(cost: Cost | undefined, gates = this.#gates): number | undefined {
-    const ask = { cost }
+  /** When a command may start; undefined when it may now. */
+  #readyAt(ask: Ask, gates = this.#gates): number | undefined {
     const now = this.#core.clock.now()
     let closedUntil: number | undefined
     for (const gate of gates) {
       const at = closedUntil === undefined ? gate.readyAt(ask, now) : now
       // What another gate keeps back claims nothing: it could not use it.
-      if (closedUntil !== undefined) gate.withdraw?.()
+      if (closedUntil !== undefined) gate.withdraw?.(now, ask.isAside)
       if (at <= now) continue
       closedUntil = at
       this.#closedBy = gate
@@ -137,7 +142,7 @@ export class LanePolicies {
     this.#alarm = undefined
     lane.shut = false
     this.#core.scheduler.update(lane)
-    if (lane.rank < 0) for (const gate of this.#gates) gate.withdraw?.()
+    if (lane.rank < 0) for (const gate of this.#gates) gate.withdraw?.(this.#core.clock.now())
     this.#core.askForPass()
     this.#tellLimited()
   }
@@ -184,7 +189,24 @@ export class LanePolicies {
   dispose(): void {
     this.#core.alarms.clear(this.#alarm)
     this.forgetAside()
-    this.#rate.dispose()
+    this.#rate.dispose(this.#core.clock.now())
+  }
+
+  #isDue(): void {
+    this.askAgain()
+    if (!this.#canAsk()) this.#rate.passOver(this.#core.clock.now())
+  }
+
+  /** Whether the next pass asks the gates. */
+  #canAsk(): boolean {
+    const { isAtWork, scheduler } = this.#core
+    return isAtWork && scheduler.hasFreePlaceFor(this.#lane)
+  }
+
+  /** Whether it would start a command now if its gates were open: its next one, or one that waits aside. */
+  #isWaiting(): boolean {
+    const { backlog, hasRoom, paused } = this.#lane
+    return !paused && (this.#waitsAside || (hasRoom && backlog.hasNext))
   }
 
   /** Why a cost can never be granted; undefined when it can. */
@@ -236,6 +258,7 @@ export class LanePolicies {
       now: () => core.clock.now(),
       lift: (by) => {
         core.scheduler.lift(lane, by)
+        this.#rate.moved(core.clock.now())
         core.askForPass()
       },
       starving: ({ entry, deadlineMs }) => {

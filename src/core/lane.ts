@@ -1,4 +1,5 @@
 /** One lane at run time: its limits, its backlog and its counts. Who starts next is the scheduler's business. */
+import type { RateLimitConfig } from '../policy/index.js'
 import { Backlog } from './backlog.js'
 import type { ColdLane } from './cold-lane.js'
 import type { Entry } from './entry.js'
@@ -55,6 +56,14 @@ export class LaneState {
   isStuck = false
   /** Its commands that wait in the storage only. */
   cold: ColdLane | undefined
+
+  /** Its rate limits where an engine keeps them for all workers. */
+  sharedLimits: readonly RateLimitConfig[] = []
+  /** There may be a command to claim: it is asked for when a slot is free. */
+  beckons = false
+
+  /** Commands that are known to wait with the engine. */
+  elsewhere = 0
 
   /** Nothing starts for a while: what is asked before each start has said no. */
   shut = false

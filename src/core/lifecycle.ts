@@ -39,7 +39,7 @@ export class Lifecycle {
 
   /** With a storage it resolves when it is written that interrupted commands run again: a crash counts before they do. */
   async start(): Promise<void> {
-    const { recovery } = this.#core
+    const { recovery, link } = this.#core
     if (recovery?.hasInterrupted === true) {
       this.#starting ??= recovery.countInterrupted().finally(() => {
         this.#starting = undefined
@@ -47,6 +47,7 @@ export class Lifecycle {
       await this.#starting
     }
     this.#start()
+    if (link !== undefined) await link.start()
   }
 
   #start(): void {
@@ -109,6 +110,7 @@ export class Lifecycle {
       this.#attempts.abandonAll(timeoutMs)
     }
     if (journal !== undefined) await closeJournal(core, journal, deadline)
+    if (core.link !== undefined) await core.link.close(deadline)
     this.#complete()
   }
 
@@ -177,6 +179,7 @@ export class Lifecycle {
       for (const { run } of lane.backlog.waiting()) ids.push(run.id)
     }
     for (const entry of this.#core.journal?.bySeq.values() ?? []) ids.push(entry.run.id)
+    for (const id of this.#core.link?.coordinator.ids ?? []) ids.push(id)
     return [...new Set(ids)]
   }
 

@@ -11,6 +11,9 @@ import type { CommandContext } from './context.js'
 import type { QueueCore } from './core.js'
 import { DeadLetters } from './dead-letters.js'
 import { type CommandDefinition, type DefinedCommand, validate } from './definition.js'
+import type { Engine } from './engine.js'
+import { EngineLetters } from './engine-letters.js'
+import { EngineLink } from './engine-link.js'
 import type { Entry } from './entry.js'
 import { configInvalid } from './errors.js'
 import type { EventFilter, EventStream, SubscribeOptions } from './event-stream.js'
@@ -30,6 +33,8 @@ import { newCore, type QueueOptions } from './queue-options.js'
 import { type CommandRecord, findRecord, findRun, type ListOptions, type ListPage, listRecords } from './records.js'
 import { Recovery } from './recovery.js'
 import { type CommandRun, type ResultOf, type Run, type RunMethods, untilAborted } from './run.js'
+import { explainShared } from './shared-explain.js'
+import { type ClusterStats, cancelShared, clusterStats, findShared, listShared } from './shared-reads.js'
 import { type QueueStats, queueStats } from './stats.js'
 import type { Storage } from './storage.js'
 import type { SubmitOptions } from './submit-options.js'
@@ -82,10 +87,13 @@ export class QueueManager<L extends string = string> {
     outcomes.stopper = attempts
     this.#lifecycle = new Lifecycle(core, outcomes, attempts, this.#admission)
     this.deadLetters = new DeadLetters(core.deadLetters, {
+      isDurable: core.journal !== undefined,
       written: () => core.journal?.written(),
       refused: (error) => this.#admission.refuse('', '', error) as CommandRun,
-      resubmit: (letter, { command, options: own, seq }) => {
-        const origin = { redrivenFrom: letter.commandId, ...(seq === undefined ? {} : { redrives: seq }) }
+      resubmit: (letter, { command, options: own, stored }) => {
+        // A letter of a queue that shares the ring is stored there, and goes there when it has left the ring.
+        const redrives = stored !== undefined && stored.store === core.journal ? { redrives: stored.seq } : {}
+        const origin = { redrivenFrom: letter.commandId, ...redrives }
         const run = this.#admission.submit(letter.laneId, command, { ...own, metadata: letter.metadata }, origin)
         if (typeof run.inner === 'function') return run as CommandRun // it was refused: the letter stays
         const redriven = (): void => {
@@ -100,6 +108,11 @@ export class QueueManager<L extends string = string> {
     })
     const parts = { core, attempts, outcomes, lending, interruption }
     core.onPass = () => runPass(parts)
+    if (options.engine !== undefined) {
+      const linkParts = { outcomes, attempts, admission: this.#admission, methods: runMethods }
+      core.link = new EngineLink(core, options.engine, linkParts)
+      this.deadLetters.shelf = new EngineLetters(core, core.link, this.#admission)
+    }
     if (core.journal === undefined) return
     core.journal.host = this.#admission.stored
     core.recovery = new Recovery(core, core.journal, outcomes, this.#admission.deduplication, runMethods)
@@ -164,7 +177,7 @@ export class QueueManager<L extends string = string> {
 
   /** What is known of a command, settled ones too while they are kept. */
   async get(commandId: string): Promise<CommandRecord | undefined> {
-    return findRecord(this.#core, commandId)
+    return findRecord(this.#core, commandId) ?? findShared(this.#core, commandId)
   }
 
   /**
@@ -175,20 +188,31 @@ export class QueueManager<L extends string = string> {
     return explain(this.#core, commandId)
   }
 
+  /** The same wherever the command is: with an engine, as the engine knows it now. */
+  async clusterExplain(commandId: string): Promise<Explanation | undefined> {
+    return explainShared(this.#core, commandId)
+  }
+
   /** Commands in order of their submission, a page at a time. */
   async list(options: ListOptions = {}): Promise<ListPage> {
-    return listRecords(this.#core, options)
+    return this.#core.link === undefined ? listRecords(this.#core, options) : listShared(this.#core, options)
   }
 
   /** Cancels a command by its id; false when there is none or it has its outcome. */
   cancel(commandId: string, reason?: unknown): boolean {
     const run = findRun(this.#core, commandId) ?? this.#admission.checks.find(commandId)
+    if (this.#core.link !== undefined && run === undefined) return cancelShared(this.#core, commandId, reason)
     return run?.cancel(reason) ?? false
   }
 
   /** Counts, over all lanes and per lane. */
   stats(): QueueStats {
     return queueStats(this.#core)
+  }
+
+  /** Counts over all processes that share the lanes. Without an engine those of this queue. */
+  async clusterStats(): Promise<ClusterStats> {
+    return clusterStats(this.#core)
   }
 
   /** All events from now on, in a bounded line of your own. */
@@ -201,6 +225,15 @@ export class QueueManager<L extends string = string> {
     return this.#core.events.subscribeFor(this.#core, filter, options)
   }
 
+  /**
+   * What happens in the lanes that are shared over an engine, in any process, from now on: whoever has submitted or runs
+   * it. It ends with `close`. The same as `subscribe` without an engine. `CONFIG_INVALID` when the engine cannot tell.
+   */
+  async subscribeCluster(options?: SubscribeOptions): Promise<EventStream> {
+    const { link } = this.#core
+    return link === undefined ? this.subscribe(options) : link.events.subscribe(options)
+  }
+
   /** The metrics it was given; undefined when it has none. */
   get metrics(): QueueMetrics | undefined {
     return this.#metrics
@@ -209,6 +242,11 @@ export class QueueManager<L extends string = string> {
   /** The storage it was given; undefined when it has none. */
   get storage(): Storage | undefined {
     return this.#core.journal?.storage
+  }
+
+  /** The engine it was given; undefined when it has none. */
+  get engine(): Engine | undefined {
+    return this.#core.link?.engine
   }
 
   /** The alerts it was given; undefined when it has none. */
@@ -252,7 +290,9 @@ export class QueueManager<L extends string = string> {
 
   /**
    * Ends the queue: nothing more starts, what waits is cancelled, what runs may end within `timeoutMs` (default 30,000) and
-   * is then cancelled too. Always comes back. A failed attempt is not retried any more.
+   * is then cancelled too. Always comes back. A failed attempt is not retried any more. With a storage no stored command is
+   * cancelled: what waits, and what still runs at the limit, stays for the next queue on it, and the runs here reject with
+   * `SHUTTING_DOWN`; a failed attempt is retried there.
    */
   async close(options: { readonly timeoutMs?: number | undefined } = {}): Promise<void> {
     await this.#lifecycle.close(options.timeoutMs ?? 30_000)

@@ -2,6 +2,7 @@
  * What becomes of a command: the only code that moves one to another state after it started, and the only code that
  * settles a run. Counts, then the event, then the run: whoever sees an outcome sees stats and events that agree with it.
  */
+import { endSpan, noteFailure, tellFact } from './attempt-notes.js'
 import { bury, letterOf } from './burial.js'
 import { type CancelledError, cancelledError, reasonText } from './cancelled-error.js'
 import type { QueueCore } from './core.js'
@@ -9,13 +10,11 @@ import type { Entry, Traits } from './entry.js'
 import { errorRecord, errorText, isLaneError, LaneError, type LaneErrorCode } from './errors.js'
 import { classify, type Failure } from './failure.js'
 import type { LaneState } from './lane.js'
-import type { LaneFact } from './observation.js'
 import type { Outcome } from './outcome.js'
 import { leaveParked } from './parked.js'
 import { rejectRun } from './run.js'
 import type { BodyStopper } from './slot.js'
 import { type Stored, sizedText } from './stored.js'
-import type { AttemptEnd } from './tracing.js'
 import { isFinal, transition } from './transitions.js'
 
 export class Outcomes {
@@ -30,42 +29,42 @@ export class Outcomes {
   }
 
   complete(entry: Entry, value: unknown): void {
-    const core = this.#core
-    const { run, settle, details } = entry
-    if (details?.stored !== undefined) return this.#completeStored(entry, details.stored, value)
+    const { run, settle, details, lane } = entry
+    const stored = details?.stored
+    if (stored !== undefined && !this.#keepResult(entry, stored, value)) return
     transition(run, 'completed')
     entry.result = value
     this.#settled(entry)
-    this.#tell(entry, 'completed')
-    this.#endSpan(entry, 'completed')
-    if (core.hasListeners) {
-      core.emit('queue.command.completed', { lane_id: run.laneId, command_id: run.id })
+    endSpan(entry, 'completed')
+    if (stored === undefined) this.#tellCompleted(entry)
+    else {
+      this.#afterwards(entry, () => {
+        this.#tellCompleted(entry)
+        settle(value)
+      })
     }
     // Last: it may tell of a change, and whoever hears of that finds counts and events that agree.
-    if (entry.lane.policies !== undefined) entry.lane.policies.ended('success', entry)
-    settle(value)
+    if (lane.policies !== undefined) lane.policies.ended('success', entry)
+    if (stored === undefined) settle(value)
   }
 
-  /** The same for one whose result is to be written first. What has no JSON form fails: it could not be given again. */
-  #completeStored(entry: Entry, stored: Stored, value: unknown): void {
-    const core = this.#core
-    const { run, settle, lane } = entry
+  /** Makes the text of a result that is to be written. What has no JSON form fails: it could not be given again. */
+  #keepResult(entry: Entry, stored: Stored, value: unknown): boolean {
+    const { run, lane } = entry
     try {
-      stored.result = value === undefined ? undefined : sizedText(core, `The result of ${run.commandType}`, value)
+      stored.result = value === undefined ? undefined : sizedText(this.#core, `The result of ${run.commandType}`, value)
+      return true
     } catch (error) {
       this.#failed(entry, error, 'COMMAND_FAILED')
-      return lane.policies?.ended('failure', entry)
+      lane.policies?.ended('failure', entry)
+      return false
     }
-    transition(run, 'completed')
-    entry.result = value
-    this.#settled(entry)
-    this.#endSpan(entry, 'completed')
-    this.#afterwards(entry, () => {
-      this.#tell(entry, 'completed')
-      if (core.hasListeners) core.emit('queue.command.completed', { lane_id: run.laneId, command_id: run.id })
-      settle(value)
-    })
-    lane.policies?.ended('success', entry)
+  }
+
+  #tellCompleted(entry: Entry): void {
+    const { laneId: lane_id, id: command_id } = entry.run
+    tellFact(this.#core, entry, 'completed')
+    if (this.#core.hasListeners) this.#core.emit('queue.command.completed', { lane_id, command_id })
   }
 
   /** What others learn of an outcome: at once, or when it is written. */
@@ -76,7 +75,7 @@ export class Outcomes {
       this.#core.unsettled--
       tell()
     }
-    this.#core.journal?.touch(entry, stored)
+    stored.home.touch(entry, stored)
   }
 
   /** The handler gave an outcome of its own. */
@@ -109,15 +108,18 @@ export class Outcomes {
     transition(run, 'pending')
     entry.traits.isPreempted = true
     entry.more.readyAt = core.turnTime()
-    core.list(entry)
-    lane.backlog.putFirst(entry, core.seqOfEntry(entry), false)
+    const goesBack = entry.details?.stored?.claim !== undefined
+    if (!goesBack) {
+      core.list(entry)
+      lane.backlog.putFirst(entry, core.seqOfEntry(entry), false)
+    }
     core.askForPass()
-    this.#endSpan(entry, 'preempted')
+    endSpan(entry, 'preempted')
     lane.observer?.('preempted', 0, 0)
     if (core.hasListeners) {
       core.emit('queue.command.preempted', { lane_id: lane.id, command_id: run.id, by_lane_id: taker.id })
     }
-    core.joins(entry)
+    if (!goesBack) core.joins(entry)
     this.#changed(entry)
     lane.policies?.ended('neutral', entry)
   }
@@ -129,11 +131,17 @@ export class Outcomes {
 
   /** The queue closes while a stored command runs: the next queue runs it again, and its crash budget is not spent. */
   handBack(entry: Entry, error: LaneError): void {
+    this.letGo(entry, error, () => this.#changed(entry))
+  }
+
+  /** The command is another's business from now on: its body is told to stop, and nothing it still gives counts. */
+  letGo(entry: Entry, error: LaneError, told: () => void = () => undefined): void {
     const { run, context, details } = entry
+    if (run.state !== 'active') return
     this.stopper.orphan(entry)
     transition(run, 'pending')
-    this.#changed(entry)
-    this.#endSpan(entry, 'cancelled', error)
+    told()
+    endSpan(entry, 'cancelled', error)
     context?.abort(error)
     details?.traits?.goOn?.(error)
   }
@@ -197,6 +205,9 @@ export class Outcomes {
 
   /** The slot of a command that waits for its next attempt is free; was it only waiting for that? */
   bodyGone(entry: Entry): void {
+    const stored = entry.details?.stored
+    // A retry of a claimed command goes back when no body of it runs any more.
+    if (stored?.claim !== undefined) return this.#changed(entry)
     if (entry.run.state === 'delayed' && entry.details?.alarm === undefined) this.#toPending(entry)
   }
 
@@ -233,19 +244,22 @@ export class Outcomes {
     if (this.#isOver(entry) || !policy.retry.shouldRetry(entry.details?.retries ?? 0)) {
       return this.#failed(entry, error, code)
     }
-    this.#note(entry, error)
+    noteFailure(this.#core, entry, error)
     const attempt = ++entry.more.retries
     const delayMs = policy.retry.drawDelay(attempt, () => core.random.next())
     this.#delay(entry, delayMs, () => {
-      this.#endSpan(entry, 'retried', error, delayMs)
-      this.#tell(entry, 'retried')
+      endSpan(entry, 'retried', error, delayMs)
+      tellFact(this.#core, entry, 'retried')
       if (core.hasListeners) core.emit('queue.command.retry', { lane_id: run.laneId, command_id: run.id, attempt })
     })
   }
 
   /** Put off by its handler or by a provider, who may close the lane for others too. */
   #deferred(entry: Entry, error: unknown, { delayMs, closesLane }: Extract<Failure, { kind: 'deferred' }>): void {
-    if (closesLane) this.#core.policiesOf(entry.lane).closeFor(delayMs)
+    if (closesLane) {
+      this.#core.policiesOf(entry.lane).closeFor(delayMs)
+      this.#core.link?.hold(entry.lane.id, delayMs)
+    }
     if (entry.more.deferrals >= entry.policy.maxDeferrals || this.#isOver(entry)) {
       return this.#failed(entry, error, 'COMMAND_FAILED')
     }
@@ -258,7 +272,7 @@ export class Outcomes {
     const { run } = entry
     if (this.#isOver(entry)) return this.#cancelled(entry, cancelledError('the queue was closed'))
     this.#delay(entry, delayMs, () => {
-      this.#endSpan(entry, 'deferred', undefined, delayMs)
+      endSpan(entry, 'deferred', undefined, delayMs)
       entry.lane.observer?.('deferred', 0, 0)
       if (!core.hasListeners) return
       core.emit('queue.command.delayed', { lane_id: run.laneId, command_id: run.id, delay_ms: delayMs, reason })
@@ -269,10 +283,12 @@ export class Outcomes {
   #delay(entry: Entry, delayMs: number, tell: () => void): void {
     const core = this.#core
     transition(entry.run, 'delayed')
-    this.delay(entry, core.clock.now() + delayMs)
+    const claim = entry.details?.stored?.claim
+    if (claim === undefined) this.delay(entry, core.clock.now() + delayMs)
+    else entry.more.dueAt = core.clock.now() + delayMs
     this.#changed(entry)
     tell()
-    if (delayMs > 0 || entry.run.state !== 'delayed') return
+    if (delayMs > 0 || entry.run.state !== 'delayed' || claim !== undefined) return
     core.alarms.clear(entry.more.alarm)
     this.due(entry)
   }
@@ -282,15 +298,15 @@ export class Outcomes {
     const { run, settle } = entry
     const text = errorText(error)
     const timedOut = code === 'COMMAND_TIMEOUT'
-    if (entry.attempt > 0) this.#note(entry, error)
+    if (entry.attempt > 0) noteFailure(this.#core, entry, error)
     entry.more.error = errorRecord(error)
     transition(run, timedOut ? 'timed_out' : 'failed')
     this.#settled(entry)
-    this.#endSpan(entry, timedOut ? 'timed_out' : 'failed', error)
+    endSpan(entry, timedOut ? 'timed_out' : 'failed', error)
     const letter = core.deadLetters === undefined ? undefined : letterOf(core, entry, text)
     this.#afterwards(entry, () => {
       if (letter !== undefined) bury(core, entry, letter)
-      this.#tell(entry, timedOut ? 'timed_out' : 'failed')
+      tellFact(this.#core, entry, timedOut ? 'timed_out' : 'failed')
       if (core.hasListeners) {
         const payload = { lane_id: run.laneId, command_id: run.id, error: text }
         core.emit(timedOut ? 'queue.command.timeout' : 'queue.command.failed', payload)
@@ -308,7 +324,7 @@ export class Outcomes {
     entry.more.error = errorRecord(error)
     transition(run, 'cancelled')
     this.#settled(entry)
-    this.#endSpan(entry, 'cancelled', error)
+    endSpan(entry, 'cancelled', error)
     this.#afterwards(entry, () => {
       entry.lane.observer?.('cancelled', 0, 0)
       if (core.hasListeners) {
@@ -319,6 +335,7 @@ export class Outcomes {
       rejectRun(run, settle, error)
     })
     for (const child of [...(details?.children ?? [])]) this.cancel(child, error.reason, cancelled)
+    for (const child of [...(details?.sharedChildren ?? [])]) child.cancel(error.reason)
   }
 
   /** One that ended while it waited makes its lane no more urgent. After its own event: that may be told, too. */
@@ -333,7 +350,8 @@ export class Outcomes {
     const stored = entry.details?.stored
     if (stored === undefined) core.unsettled--
     else stored.settle = entry.settle
-    core.settled.keep(entry)
+    // What is shared is asked for where it is kept.
+    if (stored?.claim === undefined) core.settled.keep(entry)
     entry.letGo()
     const { details } = entry
     if (details === undefined) return
@@ -358,32 +376,10 @@ export class Outcomes {
     if (traits.dedupeId !== undefined) this.onOwnerSettled(traits.dedupeId, entry)
   }
 
-  /** Tells who measures the lane how an attempt ended, and how long it ran; -1 when there was none. */
-  #tell({ lane, attempt, startedAt, endedAt }: Entry, fact: LaneFact): void {
-    if (lane.observer === undefined) return
-    const now = endedAt ?? this.#core.turnTime()
-    lane.observer(fact, attempt === 0 ? -1 : Math.max(0, now - (startedAt as number)), 0)
-  }
-
-  /** The attempt is over: so is its span, if it has one. */
-  #endSpan({ details }: Entry, how: AttemptEnd, error?: unknown, delayMs = 0): void {
-    if (details?.span === undefined) return
-    const { span } = details
-    details.span = undefined
-    span.end(how, error, delayMs)
-  }
-
-  /** Keeps the error of an attempt. */
-  #note(entry: Entry, error: unknown): void {
-    const at = this.#core.instant(this.#core.turnTime())
-    entry.more.history ??= []
-    entry.more.history.push({ attempt: entry.attempt, error: errorText(error), at })
-  }
-
   /** Something of an unsettled command has changed that a restart has to know. */
   #changed(entry: Entry): void {
     const stored = entry.details?.stored
-    if (stored !== undefined) this.#core.journal?.touch(entry, stored)
+    if (stored !== undefined) stored.home.touch(entry, stored)
   }
 
   #takeOutOfBacklog(entry: Entry): void {

@@ -31,6 +31,13 @@ export function runPass({ core, attempts, outcomes, lending, interruption }: Pas
 function startAll(core: QueueCore, attempts: Attempts, outcomes: Outcomes): void {
   const { scheduler } = core
   for (let lane = scheduler.next(); lane !== undefined; lane = scheduler.next()) {
+    // A lane of which nobody has told may go before what this process has itself.
+    if (lane.backlog.hasNext && core.link?.looksAbove() === true) continue
+    if (!lane.backlog.hasNext) {
+      // What the next command costs is not known before it is claimed; that is the engine's to count.
+      if (lane.policies === undefined || lane.policies.mayStart(undefined)) core.link?.claim(lane)
+      continue
+    }
     if (lane.policies !== undefined && !mayStartNext(lane)) {
       failIfNeverGranted(lane, outcomes)
       continue

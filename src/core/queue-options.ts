@@ -3,6 +3,8 @@ import type { AlertManager, QueueMetrics } from '../observe/index.js'
 import { type Clock, systemClock } from './clock.js'
 import { QueueCore } from './core.js'
 import { DeadLetterQueue } from './dead-letters.js'
+import type { Engine } from './engine.js'
+import { shareLimits } from './engine-link.js'
 import { configInvalid } from './errors.js'
 import { checkedLog, type Logger } from './event-log.js'
 import { EVENT_CAPACITY, EventEmitter } from './event-stream.js'
@@ -40,6 +42,11 @@ export type QueueOptions<L extends string = string> = {
    * `@a3s-lab/lane/storage`, or one of yours. The queue closes it. Default: memory only.
    */
   readonly storage?: Storage | undefined
+  /**
+   * Shares the lanes with other processes: `new BullMQEngine({ connection, namespace })` of `@a3s-lab/lane/bullmq`, or one of
+   * yours. The queue closes it. Not together with `storage`. Default: this process only.
+   */
+  readonly engine?: Engine | undefined
   /** Called with faults outside any command's outcome, as `queue.fault` tells them. Default: nothing. */
   readonly onFault?: ((error: unknown) => void) | undefined
   /** What the queue counts and times, by itself: `QueueMetrics.local()`, or with a back end of yours. Default none. */
@@ -63,6 +70,7 @@ const QUEUE_OPTIONS = [
   'events',
   'retention',
   'storage',
+  'engine',
   'onFault',
   'metrics',
   'alerts',
@@ -77,22 +85,13 @@ const QUEUE_OPTIONS = [
 export function newCore(options: QueueOptions): QueueCore {
   checkObject('QueueManager options', options)
   refuseUnknown('QueueManager', options, QUEUE_OPTIONS)
-  if (options.metrics !== undefined) checkObservation('metrics', options.metrics)
-  if (options.alerts !== undefined) checkObservation('alerts', options.alerts)
-  const { maxConcurrency = Number.POSITIVE_INFINITY, onFault, events = {}, retention = {} } = options
+  const { maxConcurrency = Number.POSITIVE_INFINITY, onFault, events = {}, storage, engine } = options
   checkLimit('maxConcurrency', maxConcurrency, 1)
   if (onFault !== undefined && typeof onFault !== 'function') throw configInvalid('onFault', 'a function', onFault)
   checkObject('events', events)
   if (!(events instanceof EventEmitter)) refuseUnknown('events', events, ['capacity'])
-  checkObject('retention', retention)
-  refuseUnknown('retention', retention, ['count', 'ageMs'])
-  const { storage } = options
-  if (storage !== undefined) checkStorage(storage)
-  const kept = retention.count ?? (storage === undefined ? IN_MEMORY : STORED)
-  checkInteger('retention.count', kept, 0)
-  if (retention.ageMs !== undefined) checkAge(retention.ageMs, storage)
-  // What a storage keeps is read there.
-  const retained = storage === undefined ? kept : Math.min(kept, IN_MEMORY)
+  checkParts(options)
+  const retention = checkedRetention(options)
   const log = checkedLog(options.logger, options.logPayloads)
   const report = (error: unknown): void => core.fault(error)
   const core: QueueCore = new QueueCore({
@@ -101,7 +100,8 @@ export function newCore(options: QueueOptions): QueueCore {
     events: events instanceof EventEmitter ? events : new EventEmitter(events.capacity ?? EVENT_CAPACITY),
     maxConcurrency,
     deadLetters: deadLetterQueue(options.deadLetters),
-    retained,
+    // What a storage keeps is read there.
+    retained: storage === undefined ? retention.count : Math.min(retention.count, IN_MEMORY),
     onFault,
     log: log === undefined ? undefined : { ...log, payloadOf: (id) => payloadOfCommand(core, id) },
     tracing: checkedTracing(options.tracing),
@@ -109,11 +109,14 @@ export function newCore(options: QueueOptions): QueueCore {
   checkObject('lanes', options.lanes)
   const lanes = Object.entries(options.lanes).map(([id, lane]) => newLane(id, lane))
   if (lanes.length === 0) throw configInvalid('lanes', 'an object with at least one lane', options.lanes)
-  for (const lane of lanes) core.lanes.set(lane.id, lane)
+  for (const lane of lanes) {
+    if (engine !== undefined) lane.limits = shareLimits(lane, lane.limits, engine.capabilities)
+    core.lanes.set(lane.id, lane)
+  }
   core.scheduler.add(lanes)
   makePolicies(core, lanes)
   // Last: who is refused for another reason has not begun to use it.
-  if (storage !== undefined) attach(core, storage, { count: kept, ageMs: retention.ageMs ?? WEEK_MS })
+  if (storage !== undefined) attach(core, storage, retention)
   return core
 }
 
@@ -121,6 +124,26 @@ export function newCore(options: QueueOptions): QueueCore {
 const IN_MEMORY = 100
 const STORED = 10_000
 const WEEK_MS = 7 * 24 * 60 * 60 * 1000
+
+/** What the queue is to work with: each has the form that it needs. */
+function checkParts({ metrics, alerts, storage, engine }: QueueOptions): void {
+  if (metrics !== undefined) checkObservation('metrics', metrics)
+  if (alerts !== undefined) checkObservation('alerts', alerts)
+  if (storage !== undefined) checkStorage(storage)
+  if (engine !== undefined) checkEngine(engine, storage)
+}
+
+function checkedRetention({ retention = {}, storage, engine }: QueueOptions): { count: number; ageMs: number } {
+  checkObject('retention', retention)
+  refuseUnknown('retention', retention, ['count', 'ageMs'])
+  const { count = storage === undefined ? IN_MEMORY : STORED, ageMs = WEEK_MS } = retention
+  checkInteger('retention.count', count, 0)
+  if (retention.ageMs !== undefined) checkAge(retention.ageMs, storage)
+  if (engine !== undefined && retention.count !== undefined) {
+    throw configInvalid('retention.count', 'left out with an engine, which has a retention of its own', count)
+  }
+  return { count, ageMs }
+}
 
 function attach(
   core: QueueCore,
@@ -133,13 +156,19 @@ function attach(
     now: () => core.clock.wallNow(),
     onFault: (error) => core.fault(error),
   })
-  core.journal = new Journal(core, storage, head)
+  core.journal = new Journal(core, storage)
   core.continueIds(head.idPrefix, head.nextSeq)
 }
 
 function checkStorage(storage: unknown): void {
   const { attach: begin, write } = new Object(storage) as Partial<Storage>
   if (typeof begin !== 'function' || typeof write !== 'function') throw configInvalid('storage', 'a Storage', storage)
+}
+
+function checkEngine(engine: unknown, storage: Storage | undefined): void {
+  const { open, claim } = new Object(engine) as Partial<Engine>
+  if (typeof open !== 'function' || typeof claim !== 'function') throw configInvalid('engine', 'an Engine', engine)
+  if (storage !== undefined) throw configInvalid('engine', 'left out when a storage is given', engine)
 }
 
 function checkAge(ageMs: number, storage: Storage | undefined): void {

@@ -7,7 +7,7 @@ import { configInvalid, type ErrorRecord } from './errors.js'
 import type { Journal } from './journal.js'
 import type { LaneState } from './lane.js'
 import { checkInteger, checkObject, checkOneOf, refuseUnknown } from './options.js'
-import { storedRecord } from './recovery.js'
+import { storedRecord } from './restored.js'
 import type { Run } from './run.js'
 import type { Storage, StoredCommand, StoredQuery } from './storage.js'
 import type { TraceContext } from './tracing.js'
@@ -136,7 +136,7 @@ export function listRecords(core: QueueCore, options: ListOptions): ListPage {
   return next === undefined ? { items } : { items, nextCursor: String(next.seq) }
 }
 
-function checkedListOptions(options: ListOptions): ListOptions {
+export function checkedListOptions(options: ListOptions): ListOptions {
   checkObject('list options', options)
   refuseUnknown('list', options, ['laneId', 'state', 'limit', 'cursor'])
   if (options.limit !== undefined) checkInteger('list limit', options.limit, 1, 1000)

@@ -6,33 +6,21 @@
  * keeps its time on the wall clock. Nothing is told and nothing fails before the queue starts, so whoever wants to hear of
  * it has time to subscribe.
  */
-import { instantText } from './clock.js'
 import { ColdLane } from './cold-lane.js'
 import type { QueueCore } from './core.js'
 import type { DeadLetter } from './dead-letters.js'
 import type { Deduplication } from './deduplication.js'
 import { Entry } from './entry.js'
-import { ERROR_CODES, type ErrorRecord, LaneError, type LaneErrorCode } from './errors.js'
+import { LaneError } from './errors.js'
 import type { Journal } from './journal.js'
 import type { LaneState } from './lane.js'
 import { policyOf } from './lane-limits.js'
 import type { Outcomes } from './outcomes.js'
-import type { CommandRecord } from './records.js'
+import { errorOf, restoreDetails, restoreOptions } from './restored.js'
 import { createRun, type Run, type RunMethods, rejectRun, type Settle } from './run.js'
 import type { StoredCommand } from './storage.js'
 import { storageError } from './storage-errors.js'
-import {
-  type KeptLetter,
-  type KeptOptions,
-  keptDetails,
-  keptError,
-  keptOptions,
-  parsed,
-  Stored,
-  storedOf,
-} from './stored.js'
-import { DEFAULT_PRIORITY } from './submit-options.js'
-import { setTraits } from './traits.js'
+import { type KeptLetter, type KeptOptions, keptError, keptOptions, parsed, Stored, storedOf } from './stored.js'
 import { isFinal, transition } from './transitions.js'
 
 export class Recovery {
@@ -83,9 +71,8 @@ export class Recovery {
   }
 
   /** Writes how often each of them was interrupted. */
-  countInterrupted(): Promise<void> {
-    for (const entry of this.#recovered) this.#journal.touch(entry, storedOf(entry))
-    return this.#journal.written()
+  async countInterrupted(): Promise<void> {
+    await Promise.all(this.#recovered.map((entry) => this.#journal.save(entry, storedOf(entry))))
   }
 
   /** The queue starts: those that a crash interrupted go on, or have crashed too often. */
@@ -201,60 +188,27 @@ export class Recovery {
     const { clock } = core
     const arrivedAt = clock.now() - Math.max(0, clock.wallNow() - row.createdAt)
     const entry = new Entry(run, lane, parsed(row.payload), row.seq, row.priority, policyOf(lane, options), arrivedAt)
-    const stored = new Stored(row.seq, undefined, undefined)
+    const stored = new Stored(row.seq, undefined, undefined, this.#journal)
     stored.isArriving = false
     stored.windowMs = options.dedupe?.until === undefined ? undefined : options.dedupe.until - row.createdAt
     stored.writtenAttempt = row.attempt
     stored.writtenState = row.state
     entry.more.stored = stored
     entry.more.seq = row.seq
-    this.#restoreOptions(entry, row, options)
-    this.#restoreDetails(entry, row)
+    restoreOptions(entry, row, options)
+    this.#adoptParent(entry, options)
+    restoreDetails(entry, row)
     bySeq.set(row.seq, entry)
     if (row.id !== undefined) core.list(entry)
     return entry
   }
 
-  #restoreOptions(entry: Entry, { priority, key }: StoredCommand, options: KeptOptions): void {
-    const { timeoutMs, retry, weight, cost, deadlineMs, dedupe, metadata, redrivenFrom, trace, given } = options
-    const { more } = entry
-    const own = {
-      priority: options.hasPriority === true || priority !== DEFAULT_PRIORITY ? priority : undefined,
-      timeoutMs,
-      retry,
-      key,
-      weight,
-      cost,
-      deadlineMs,
-    }
-    if (key !== undefined || weight !== undefined || cost !== undefined || deadlineMs !== undefined)
-      setTraits(entry, own)
-    else if (entry.lane.backlog.keys !== undefined) setTraits(entry, own)
-    if (dedupe !== undefined) entry.traits.dedupeId = dedupe.id
-    more.own = own
-    more.metadata = metadata
-    more.redrivenFrom = redrivenFrom
-    more.trace = trace
-    more.given = given
+  #adoptParent(entry: Entry, options: KeptOptions): void {
     const parent = options.parent === undefined ? undefined : this.#journal.bySeq.get(options.parent)
     if (parent === undefined) return
-    more.parent = parent
+    entry.more.parent = parent
     parent.more.children ??= new Set()
     parent.more.children.add(entry)
-  }
-
-  #restoreDetails(entry: Entry, row: StoredCommand): void {
-    const { retries = 0, deferrals = 0, recoveries = 0, history, logs, progress, isPreempted } = keptDetails(row)
-    const { more } = entry
-    entry.attempt = row.attempt
-    more.retries = retries
-    more.deferrals = deferrals
-    ;(more.stored as Stored).recoveries = recoveries
-    if (history !== undefined) more.history = [...history]
-    if (logs !== undefined) more.logs = [...logs]
-    more.lastProgress = progress
-    if (row.checkpoint !== undefined) entry.traits.checkpoint = row.checkpoint
-    if (isPreempted === true) entry.traits.isPreempted = true
   }
 
   /** A settled command that still keeps others of its dedupe id out. */
@@ -282,60 +236,11 @@ export class Recovery {
       const kept = parsed<KeptLetter>(letter) as KeptLetter
       const restored = kept.letter as DeadLetter
       const { commandType: type, payload } = restored
-      const forget = (): void => this.#journal.add({ kind: 'unbury', seq })
-      ring.keep(restored, { command: { type, payload }, options: kept.own, forget, seq })
+      ring.keep(restored, { command: { type, payload }, options: kept.own, stored: { store: this.#journal, seq } })
     }
   }
 
   #strange(laneId: string, count: number): void {
     this.#strangers.set(laneId, (this.#strangers.get(laneId) ?? 0) + count)
   }
-}
-
-/** A stored command as users see it. */
-export function storedRecord(core: QueueCore, row: StoredCommand): CommandRecord {
-  const options = keptOptions(row)
-  const details = keptDetails(row)
-  const text = (at: number | undefined): string | undefined => (at === undefined ? undefined : instantText(at))
-  const optional = {
-    startedAt: text(details.startedAt),
-    endedAt: text(row.endedAt),
-    dueAt: text(row.dueAt),
-    result: parsed(row.result),
-    error: keptError(row),
-    history: details.history,
-    logs: details.logs,
-    progress: details.progress,
-    metadata: options.metadata,
-    parentId: options.parent === undefined ? undefined : core.idOf(options.parent),
-    redrivenFrom: options.redrivenFrom,
-    traceContext: options.trace,
-  }
-  return {
-    id: row.id ?? core.idOf(row.seq),
-    commandType: row.commandType,
-    laneId: row.laneId,
-    state: row.state,
-    payload: parsed(row.payload),
-    priority: row.priority,
-    attempt: row.attempt,
-    createdAt: text(row.createdAt) as string,
-    ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
-  }
-}
-
-/** The error with which the run of a settled command rejects. */
-function errorOf(state: string, record: ErrorRecord | undefined): LaneError {
-  const code = codeOf(state, record)
-  if (record === undefined) return new LaneError(code, 'The command did not complete')
-  if (record.code === code) return new LaneError(code, record.message, { fields: record.fields ?? {} })
-  const cause = Object.assign(new Error(record.message), { name: record.name, stack: record.stack })
-  return new LaneError(code, record.message, { cause })
-}
-
-function codeOf(state: string, record: ErrorRecord | undefined): LaneErrorCode {
-  if (state === 'cancelled') return 'COMMAND_CANCELLED'
-  if (state === 'timed_out') return 'COMMAND_TIMEOUT'
-  const isOurs = record?.name === 'LaneError' && record.code !== undefined && record.code in ERROR_CODES
-  return isOurs ? (record.code as LaneErrorCode) : 'COMMAND_FAILED'
 }

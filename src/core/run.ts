@@ -21,13 +21,16 @@ export interface CommandRun<R = unknown> extends Promise<R> {
   readonly commandType: string
   /** The state now. */
   readonly state: CommandState
-  /** Resolves when the command is accepted; rejects with the same error as the run when the submit was refused. */
+  /**
+   * Resolves when the command is accepted: at once, or with a storage when it is written. Rejects with the same error as the
+   * run when the submit was refused.
+   */
   readonly accepted: Promise<void>
   /** Waits for the result like the run itself. Aborting `signal` ends the waiting with its reason, not the command. */
   result(options?: { readonly signal?: AbortSignal | undefined }): Promise<R>
   /**
-   * Cancels the command: waiting, it never starts; running, its signal aborts and the run rejects with
-   * `COMMAND_CANCELLED` at once. False when the command had its outcome already.
+   * Cancels the command: waiting, it never starts; running, its signal aborts. The run rejects with `COMMAND_CANCELLED` at
+   * once, or with a storage when that is written. False when the command had its outcome already.
    */
   cancel(reason?: unknown): boolean
   /**

@@ -144,7 +144,7 @@ export class Scheduler {
 
   /** Puts the lane where its counts now say it belongs. To be called after any change of them. */
   update(lane: LaneState): void {
-    if (!lane.backlog.hasNext || lane.held >= lane.limits.max || !lane.mayGoOn) {
+    if (!(lane.backlog.hasNext || lane.beckons) || lane.held >= lane.limits.max || !lane.mayGoOn) {
       if (lane.rank >= 0) this.#leave(lane)
       return
     }

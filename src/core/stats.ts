@@ -11,6 +11,8 @@ export type QueueStats = {
   readonly totalSlots: number
   readonly deadLetterCount: number
   readonly lanes: Readonly<Record<string, LaneStatus>>
+  /** Facts about the engine as it says them, the number of its connections among them; left out without one. */
+  readonly connection?: Readonly<Record<string, string | number | boolean>>
 }
 
 export function queueStats(core: QueueCore): QueueStats {
@@ -32,5 +34,6 @@ export function queueStats(core: QueueCore): QueueStats {
     totalSlots: core.scheduler.held,
     deadLetterCount: core.deadLetters?.size ?? 0,
     lanes: Object.fromEntries(lanes),
+    ...(core.link === undefined ? {} : { connection: core.link.engine.facts() }),
   }
 }

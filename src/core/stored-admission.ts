@@ -8,7 +8,8 @@ import type { QueueCore } from './core.js'
 import type { Deduplication } from './deduplication.js'
 import { Entry } from './entry.js'
 import { LaneError } from './errors.js'
-import type { Journal, JournalHost } from './journal.js'
+import type { Journal } from './journal.js'
+import type { JournalHost } from './journal-host.js'
 import type { LaneState } from './lane.js'
 import { policyOf } from './lane-limits.js'
 import type { Outcomes } from './outcomes.js'
@@ -22,6 +23,8 @@ import { tracedCommand } from './tracing.js'
 export type Origin = {
   readonly parent?: Entry
   readonly redrivenFrom?: string
+  /** A handler waits for it, and lends its slot: it runs in this process. */
+  readonly isAwaitedHere?: boolean
   /** The number of the command whose letter goes when this is accepted. */
   readonly redrives?: number
 }
@@ -34,6 +37,7 @@ export interface AdmissionSteps {
   watch(entry: Entry, signal: AbortSignal): void
   announce(run: Run, lane: LaneState): void
   announceDelay(run: Run, delayMs: number, follows: boolean): void
+  deduplicated(run: Run): void
   refused(run: Run, settle: Settle, error: LaneError): void
 }
 
@@ -51,12 +55,13 @@ export class StoredAdmission implements JournalHost {
   /** A command without options. Throws when it is refused. */
   submitPlain(lane: LaneState, type: string, payload: unknown): Run {
     const core = this.#core
+    refuseBroken(core)
     const text = payload === undefined ? undefined : sizedText(core, `The payload of ${type}`, payload)
     const body = bodyOf(payload, text)
     const seq = core.nextSeq()
     const run = createRun(core.newId(seq), lane.id, type, 'pending', this.#steps.shared)
     const entry = new Entry(run, lane, body, seq, DEFAULT_PRIORITY, lane.limits.attempt, core.turnTime())
-    run.accepted = this.#arrive(entry, new Stored(seq, text, undefined))
+    run.accepted = this.#arrive(entry, new Stored(seq, text, undefined, core.journal as Journal))
     return run
   }
 
@@ -69,13 +74,14 @@ export class StoredAdmission implements JournalHost {
     early: Run | undefined,
   ): Run {
     const core = this.#core
+    refuseBroken(core)
     const text = body === undefined ? undefined : sizedText(core, `The payload of ${type}`, body)
     const now = core.turnTime()
     const seq = core.nextSeq()
     const run = early ?? createRun(checked.id ?? core.newId(seq), lane.id, type, 'pending', this.#steps.shared)
     const entry = new Entry(run, lane, bodyOf(body, text), seq, checked.priority, policyOf(lane, checked), now)
     this.#steps.attach(entry, checked, origin)
-    const stored = new Stored(seq, text, checked)
+    const stored = new Stored(seq, text, checked, core.journal as Journal)
     stored.redrives = origin?.redrives
     const written = this.#arrive(entry, stored)
     if (early === undefined) run.accepted = written
@@ -150,6 +156,11 @@ export class StoredAdmission implements JournalHost {
     const isArriving = (run.inner as Entry).details?.stored?.isArriving === true
     return isArriving ? this.#core.journal?.written() : undefined
   }
+}
+
+/** First of all, so that a submit that cannot be written leaves no trace. */
+function refuseBroken({ journal }: QueueCore): void {
+  if (journal?.broken !== undefined) throw journal.broken
 }
 
 /** What a handler is given: the payload as it is stored, so that it is the same in every process. */

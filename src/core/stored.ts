@@ -3,12 +3,14 @@
  * here, and read again here only; both directions stand beside each other, so that nothing is written that is not read.
  */
 import type { Cost, DedupeMode, RetryPolicyFields } from '../policy/index.js'
+import type { Batch } from './batch.js'
 import type { QueueCore } from './core.js'
+import type { Claim } from './engine.js'
 import type { AttemptFailure, Entry, EntryDetails, LogLine, OwnOptions } from './entry.js'
 import { type ErrorRecord, LaneError } from './errors.js'
 import { jsonText } from './json.js'
 import type { Settle } from './run.js'
-import type { StoredCommand, StoredOutcome, StoredProgress, StoredSubmit } from './storage.js'
+import type { StorageChange, StoredCommand, StoredProgress, StoredSubmit } from './storage.js'
 import type { CheckedDedupe, CheckedOptions } from './submit-options.js'
 import type { TraceContext } from './tracing.js'
 import type { CommandState, FinalState } from './transitions.js'
@@ -16,8 +18,28 @@ import type { CommandState, FinalState } from './transitions.js'
 /** Log lines that are stored with a command: the newest. */
 const STORED_LOG_LINES = 100
 
-/** What the journal knows of one stored command. */
+/** Where commands are kept: who is told of what has changed of one. */
+export interface StoredHome {
+  /** Longest payload, result or checkpoint, in bytes of UTF-8 JSON. */
+  readonly maxPayloadBytes: number
+  /** A command has changed: delayed, given back, settled. */
+  touch(entry: Entry, stored: Stored): void
+  /** The same; resolves when what the command is now is kept. */
+  save(entry: Entry, stored: Stored): Promise<void>
+  /** A running command has news, and it is enough when they are kept soon. */
+  touchLater(stored: Stored): void
+  /** Its handler has reported progress. */
+  reported?(entry: Entry, stored: Stored): void
+  /** There is no handler for its type. */
+  park(entry: Entry): void
+}
+
+/** What is known of one command that is kept elsewhere, too. */
 export class Stored {
+  readonly home: StoredHome
+  /** The claim under which it runs here: it is shared, and another process may go on with it. */
+  claim: Claim | undefined
+
   readonly seq: number
   /** Its submit is not written yet: it is nowhere but here. */
   isArriving = true
@@ -31,8 +53,8 @@ export class Stored {
   isCold = false
   /** It stands before the boundary of its lane's cold commands. */
   isNear = false
-  /** Something of it has changed since the last batch. */
-  isDirty = false
+  /** The batch that takes what has changed of it; undefined when nothing has. */
+  batch: Batch | undefined
   /** It has said something since: progress, a line of its log. */
   hasNews = false
   recoveries = 0
@@ -56,11 +78,14 @@ export class Stored {
   /** The dead letter that goes when this is accepted: it is a redrive of it. */
   redrives: number | undefined
 
-  constructor(seq: number, payload: string | undefined, checked: CheckedOptions | undefined) {
+  constructor(seq: number, payload: string | undefined, checked: CheckedOptions | undefined, home: StoredHome) {
+    this.home = home
+    this.claim = undefined
     this.seq = seq
     this.payload = payload
     this.checked = checked
     this.cancelled = undefined
+    this.batch = undefined
     this.result = undefined
     this.settle = undefined
     this.tell = undefined
@@ -91,6 +116,9 @@ export type KeptOptions = {
   readonly dedupe?: KeptDedupe
   readonly hasPriority?: true
   readonly parent?: number
+  /** The same under an engine, where commands have no numbers. */
+  readonly parentId?: string | undefined
+  readonly key?: string | undefined
   readonly redrivenFrom?: string
   readonly metadata?: unknown
   readonly trace?: TraceContext
@@ -107,6 +135,8 @@ export type KeptDetails = {
   readonly logs?: readonly LogLine[]
   readonly progress?: unknown
   readonly isPreempted?: true
+  /** It was written while the attempt ran. Only under an engine. */
+  readonly isRunning?: true
   /** When its last attempt started: Unix milliseconds. */
   readonly startedAt?: number
 }
@@ -118,15 +148,10 @@ export type KeptLetter = { readonly letter: object; readonly own: OwnOptions }
 export type Times = { readonly wall: number; readonly now: number }
 
 /** What is written of a new command. */
-export function storedSubmit(
-  entry: Entry,
-  stored: Stored,
-  times: Times,
-  hasOwnId: boolean,
-): StoredSubmit & StoredProgress {
+export function storedSubmit(entry: Entry, stored: Stored, times: Times, hasOwnId: boolean): StorageChange {
   const { run, priority } = entry
   const { checked } = stored
-  return {
+  const command: StoredSubmit & StoredProgress = {
     seq: stored.seq,
     id: hasOwnId ? run.id : undefined,
     laneId: run.laneId,
@@ -142,13 +167,16 @@ export function storedSubmit(
     checkpoint: undefined,
     details: undefined,
   }
+  return { kind: 'submit', command, isCold: stored.isCold }
 }
 
 /** What is written of an unsettled command that has changed. */
-export function storedProgress(entry: Entry, stored: Stored, times: Times): StoredProgress {
+export function storedProgress(entry: Entry, stored: Stored, times: Times): StorageChange {
   const { run, details } = entry
   const dueAt = run.state === 'delayed' ? (details?.dueAt ?? -1) : -1
   return {
+    kind: 'update',
+    seq: stored.seq,
     state: run.state,
     attempt: entry.attempt,
     dueAt: dueAt < 0 ? undefined : wallOf(dueAt, times),
@@ -158,10 +186,12 @@ export function storedProgress(entry: Entry, stored: Stored, times: Times): Stor
 }
 
 /** What is written of an outcome. */
-export function storedOutcome(entry: Entry, stored: Stored, times: Times): StoredOutcome {
+export function storedOutcome(entry: Entry, stored: Stored, times: Times): StorageChange {
   const { details } = entry
   const error = details?.error
   return {
+    kind: 'settle',
+    seq: stored.seq,
     state: entry.run.state as FinalState,
     attempt: entry.attempt,
     endedAt: wallOf(entry.endedAt as number, times),
@@ -206,7 +236,7 @@ function keptDedupe(entry: Entry, dedupe: CheckedDedupe, times: Times): KeptDedu
 const windowEnd = ({ arrivedAt }: Entry, windowMs: number | undefined, times: Times): number | undefined =>
   windowMs === undefined ? undefined : wallOf((arrivedAt as number) + windowMs, times)
 
-function detailsText(entry: Entry, stored: Stored, times: Times): string | undefined {
+export function detailsText(entry: Entry, stored: Stored, times: Times): string | undefined {
   const { details, startedAt } = entry
   const { retries = 0, deferrals = 0, history, logs, lastProgress, traits } = details ?? {}
   const isPlain =
@@ -253,7 +283,7 @@ export const keptError = ({ error }: StoredCommand): ErrorRecord | undefined => 
 /** A value as JSON text, within what the storage takes. `PAYLOAD_INVALID` for anything else. */
 export function sizedText(core: QueueCore, what: string, value: unknown): string {
   const text = jsonText(what, value)
-  const limit = core.journal?.maxPayloadBytes ?? Number.POSITIVE_INFINITY
+  const limit = core.maxPayloadBytes
   // No text is longer in UTF-8 than three times its length.
   if (text.length * 3 <= limit) return text
   const bytes = utf8Length(text)

@@ -1,1 +1,1 @@
-export { checkPeer, requirePeer } from './require-peer.js'
+export { checkPeer, importPeer, requirePeer } from './require-peer.js'

@@ -10,7 +10,11 @@
 export type Cost = number | { readonly [unit: string]: number }
 
 /** What a command that wants to start brings. */
-export type Ask = { readonly cost: Cost | undefined }
+export type Ask = {
+  readonly cost: Cost | undefined
+  /** It does not wait for its lane's turn: it claims for itself, beside the lane's next command. Default false. */
+  readonly isAside?: boolean
+}
 
 /** Why a command may not start. `until` is the instant at which this reason ends, when that is known. */
 export type Reason = { readonly code: string; readonly message: string; readonly until?: number }
@@ -22,8 +26,8 @@ export interface Gate {
   started(ask: Ask, now: number): void
   /** An attempt that started at `startedAt` has ended. 'neutral': cancelled, preempted, put off, snoozed. */
   ended?(how: 'success' | 'failure' | 'neutral', now: number, startedAt?: number): void
-  /** The lane has nothing to start at the moment: claims made by `readyAt` are withdrawn. */
-  withdraw?(): void
+  /** The lane has nothing to start at the moment, or nothing waits aside: claims made by `readyAt` for it are withdrawn. */
+  withdraw?(now: number, isAside?: boolean): void
   /** What an attempt cost is known now. `before` is what was accounted for it so far. */
   settle?(before: Cost | undefined, after: Cost, takenAt: number, now: number): void
   /** Why the command may not start now; undefined when it may. */

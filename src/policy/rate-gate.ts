@@ -6,11 +6,12 @@
  * one group only, worse lanes could empty the other one each time. While the lane's own limits or a pause keep it back for
  * longer than its groups do, it claims nothing: it could not use what it keeps from others.
  */
+import type { Member, Seat } from './claim-line.js'
 import { type CountedLimit, checkSame, limitKey, limitText } from './counted-limit.js'
 import { type Ask, amountOf, COMMANDS, type Cost, type Gate, type Reason } from './gate.js'
 import { slackOf } from './limiter.js'
 import { isUnlimited, type RateLimitConfig } from './rate-limit.js'
-import type { Member, RateLimitGroup, Seat } from './rate-limit-group.js'
+import type { RateLimitGroup } from './rate-limit-group.js'
 import { Succession } from './rate-succession.js'
 
 /** What the gate of a lane is made from. */
@@ -37,6 +38,9 @@ export class RateGate implements Gate {
   readonly #member: Member
   #lines: readonly Line[] = []
   #seats: ReadonlyMap<RateLimitGroup, Seat> = new Map()
+  /** Until when the lane's next command claims what its groups grant, and until when one does that waits aside. */
+  #wanted = NEVER
+  #wantedAside = NEVER
   /** The lane's own pause; a lane with groups closes those instead. */
   #closedUntil = NEVER
 
@@ -56,12 +60,10 @@ export class RateGate implements Gate {
       if (group === undefined) alone = Math.max(alone, at)
       else together = Math.max(together, at)
     }
-    for (const [group, seat] of this.#seats) together = Math.max(together, group.turnOf(seat, now))
+    for (const [group, seat] of this.#seats) group.prepare(seat, now)
+    for (const [group, seat] of this.#seats) together = Math.max(together, group.waitOf(seat, now))
     const claims = together > now && together >= alone && together < Number.POSITIVE_INFINITY
-    for (const [group, seat] of this.#seats) {
-      if (claims) group.claim(seat, together, now)
-      else group.withdraw(seat)
-    }
+    this.#claim(claims ? together : NEVER, now, ask.isAside)
     return Math.max(alone, together)
   }
 
@@ -80,11 +82,21 @@ export class RateGate implements Gate {
 
   started(ask: Ask, now: number): void {
     for (const { counted } of this.#lines) counted.limiter.take(amountOf(counted.limit.unit, ask.cost), now)
-    this.withdraw()
+    this.#giveUp(now)
   }
 
-  withdraw(): void {
-    for (const [group, seat] of this.#seats) group.withdraw(seat)
+  withdraw(now: number, isAside = false): void {
+    this.#claim(NEVER, now, isAside)
+  }
+
+  /** The lane is to ask and cannot: it keeps nothing from the others. */
+  passOver(now: number): void {
+    for (const [group, seat] of this.#seats) group.passOver(seat, now)
+  }
+
+  /** The lane's place may be another: whoever goes first in its groups now is asked. */
+  moved(now: number): void {
+    for (const [group, seat] of this.#seats) group.moved(seat, now)
   }
 
   /** What an attempt costs beyond its account is a debt at once; what it does not need is given back, and whoever waits for it is woken. */
@@ -97,7 +109,10 @@ export class RateGate implements Gate {
       counted.limiter.settle(difference, takenAt, now)
       if (difference < 0) richer.add(group)
     }
-    this.#wake(richer)
+    for (const group of richer) {
+      if (group === undefined) this.#member.wake()
+      else group.gained(now)
+    }
   }
 
   /** Why the command may not start: of several reasons the one that lasts longest. */
@@ -140,10 +155,13 @@ export class RateGate implements Gate {
     const [linesBefore, seatsBefore, opensAt] = [this.#lines, this.#seats, this.#opensAt(now)]
     this.#adopt(limits, now)
     for (const { counted } of linesBefore) counted.users--
-    for (const [group, seat] of seatsBefore) if (!this.#seats.has(group)) group.leave(seat)
+    for (const [group, seat] of seatsBefore) if (!this.#seats.has(group)) group.leave(seat, now)
+    // Claims in several groups are of one age: otherwise two lanes could wait for each other, each in another group.
+    if ([...this.#seats.keys()].some((group) => !seatsBefore.has(group))) this.#giveUp(now)
     // who leaves the last group takes its pause along: the provider that asked for it is still the same
     if (this.#seats.size === 0) this.#closedUntil = opensAt
-    this.#wake(new Set([undefined, ...seatsBefore.keys(), ...this.#seats.keys()]))
+    for (const group of new Set([...seatsBefore.keys(), ...this.#seats.keys()])) group.wakeAll()
+    this.#member.wake()
   }
 
   /** Nothing starts before `at`: in all groups of the lane, or in the lane alone when it has none. */
@@ -153,9 +171,9 @@ export class RateGate implements Gate {
   }
 
   /** The lane is no more: it leaves its groups. */
-  dispose(): void {
+  dispose(now: number): void {
     for (const { counted } of this.#lines) counted.users--
-    for (const [group, seat] of this.#seats) group.leave(seat)
+    for (const [group, seat] of this.#seats) group.leave(seat, now)
     this.#lines = []
     this.#seats = new Map()
   }
@@ -205,12 +223,20 @@ export class RateGate implements Gate {
     return typeof group === 'string' ? this.#group(group) : group
   }
 
-  /** Has the lanes of these groups ask again; undefined stands for the lane itself. */
-  #wake(groups: ReadonlySet<RateLimitGroup | undefined>): void {
-    for (const group of groups) {
-      if (group === undefined) this.#member.wake()
-      else group.wakeAll()
+  /** Claims until then what the groups grant, for the next command or one that waits aside: until the later of both. */
+  #claim(until: number, now: number, isAside = false): void {
+    if (isAside) this.#wantedAside = until
+    else this.#wanted = until
+    const both = Math.max(this.#wanted, this.#wantedAside)
+    for (const [group, seat] of this.#seats) {
+      if (both === NEVER) group.withdraw(seat, now)
+      else group.claim(seat, both, now)
     }
+  }
+
+  #giveUp(now: number): void {
+    this.#wantedAside = NEVER
+    this.#claim(NEVER, now)
   }
 }
 

@@ -5,40 +5,21 @@
  * Whoever is told to wait for the group's tokens holds a *claim* until then: while it lasts, worse lanes get none, or they
  * would take every single token away from a large command of the best lane. Among equals the older claim goes first. A
  * claim counts only while its lane has something to start, and it ends by itself.
+ *
+ * Claims stand in line, and a grant is the business of two lanes, however many wait: the first knows the instant at which
+ * its tokens are there; the second looks whether the first has gone by then; when the first goes, the next one is woken.
+ * All others are told an instant that is not expected to come, only so that nothing that went unnoticed lasts: so late
+ * that all of them together ask about once per grant.
  */
 import { configInvalid } from '../core/errors.js'
+import { ClaimLine, goesBefore, HAND_OVER_MS, type Member, Seat } from './claim-line.js'
 import { type CountedLimit, limitKey } from './counted-limit.js'
 import type { RateLimitConfig } from './rate-limit.js'
 
-/** What a group needs to know of a lane. */
-export type Member = {
-  /** The lane's place: the smaller goes first. */
-  order(): number
-  /** Whether the lane has a command that it would start now if its gates were open. */
-  isWaiting(): boolean
-  /** Something has changed: the lane's gates are to be asked again, soon but not from within this call. */
-  wake(): void
-}
-
-/** How long a claim that has come due still holds: its lane may be of another queue, and is asked only after this call. */
-const HAND_OVER_MS = 1
+/** Lanes that stand behind the second ask by themselves at least so far apart. */
+const SPREAD_MS = 50
 
 const NEVER = Number.NEGATIVE_INFINITY
-
-/** A lane's seat in a group, with the claim that it holds there. */
-export class Seat {
-  readonly member: Member
-  /** Until when the lane claims what the group grants. */
-  claimedUntil = NEVER
-  /** Claims are numbered as they are made. */
-  claimNumber = Number.POSITIVE_INFINITY
-  /** Whether another lane was told to wait because of the claim. */
-  holdsOthers = false
-
-  constructor(member: Member) {
-    this.member = member
-  }
-}
 
 /**
  * Lanes that share their rate limits and the pauses that a provider asks for. Give one object to the `group` of limits in
@@ -49,6 +30,13 @@ export class RateLimitGroup {
   readonly name: string | undefined
   readonly #limits = new Map<string, CountedLimit>()
   readonly #seats = new Set<Seat>()
+  readonly #line = new ClaimLine()
+  /** Who stood first and second when that was looked at last: whoever comes there is woken. */
+  #first: Seat | undefined
+  #second: Seat | undefined
+  /** How long the first was told to wait, the last time. */
+  #pace = 0
+  #isLooking = false
   #closedUntil = NEVER
   #claims = 0
 
@@ -77,9 +65,9 @@ export class RateLimitGroup {
   }
 
   /** @internal */
-  leave(seat: Seat): void {
-    this.withdraw(seat)
+  leave(seat: Seat, now: number): void {
     this.#seats.delete(seat)
+    this.withdraw(seat, now)
   }
 
   /** @internal The limiter that counts what `limit` counts, if there is one. It stays when nobody uses it: what was taken was taken. */
@@ -93,33 +81,68 @@ export class RateLimitGroup {
     return counted
   }
 
-  /** @internal Until when claims of lanes that go first hold the lane back. */
+  /** @internal Until when the claim of a lane that goes first holds this one back. */
   turnOf(seat: Seat, now: number): number {
-    let at = NEVER
-    for (const other of this.#seats) {
-      if (other === seat || !this.#holdsBack(other, seat, now)) continue
-      other.holdsOthers = true
-      at = Math.max(at, other.claimedUntil > now ? other.claimedUntil : other.claimedUntil + HAND_OVER_MS)
-    }
-    return at
+    this.#line.reorder(seat)
+    const first = this.#line.firstOf(now)
+    return first === undefined || first === seat || !goesBefore(first, seat) ? NEVER : endOf(first, now)
   }
 
-  /** @internal The lane waits for what the group grants. Lanes whose claims have come due are asked first. */
+  /** @internal The lane is about to ask: whoever holds it back and has come due is asked first. */
+  prepare(seat: Seat, now: number): void {
+    this.#line.reorder(seat)
+    this.#look(now, seat)
+    const { first } = this.#line
+    // Its lane may be of a queue that is told of this instant later.
+    if (first !== undefined && first !== seat && first.claimedUntil <= now) first.member.wake()
+  }
+
+  /** @internal When the lane is to ask again if it is not its turn; to be called after `prepare`. */
+  waitOf(seat: Seat, now: number): number {
+    const end = this.turnOf(seat, now)
+    if (end === NEVER) return end
+    const { second, size } = this.#line
+    const isNext = second === undefined || second === seat || goesBefore(seat, second)
+    return isNext ? end : end + size * (SPREAD_MS + this.#pace)
+  }
+
+  /** @internal The lane waits for what the group grants. */
   claim(seat: Seat, until: number, now: number): void {
     const before = seat.claimedUntil
     if (before === NEVER) seat.claimNumber = this.#claims++
     seat.claimedUntil = until
-    if (until < before) this.#letOthersAsk(seat)
-    for (const other of this.#seats)
-      if (other !== seat && other.claimedUntil <= now && this.#holdsBack(other, seat, now)) other.member.wake()
+    this.#line.enter(seat)
+    this.#look(now, seat)
+    if (this.#first !== seat) return
+    this.#pace = until - now
+    if (until < before) this.#second?.member.wake()
   }
 
   /** @internal The lane does not wait for the group any more. */
-  withdraw(seat: Seat): void {
-    if (seat.claimedUntil === NEVER) return
+  withdraw(seat: Seat, now: number): void {
+    this.#line.leave(seat)
     seat.claimedUntil = NEVER
     seat.claimNumber = Number.POSITIVE_INFINITY
-    this.#letOthersAsk(seat)
+    this.#look(now)
+  }
+
+  /** @internal The lane's place may be another, without that it asks. */
+  moved(seat: Seat, now: number): void {
+    this.#line.reorder(seat)
+    this.#look(now)
+  }
+
+  /** @internal The lane is to ask and cannot: the others go on, and it comes back to its place when it asks. */
+  passOver(seat: Seat, now: number): void {
+    if (!this.#line.leave(seat)) return
+    this.#look(now)
+  }
+
+  /** @internal There is more to grant than there was. */
+  gained(now: number): void {
+    const before = this.#first
+    this.#look(now)
+    if (this.#first === before) before?.member.wake()
   }
 
   /** @internal */
@@ -127,15 +150,38 @@ export class RateLimitGroup {
     for (const { member } of this.#seats) member.wake()
   }
 
-  #holdsBack(other: Seat, seat: Seat, now: number): boolean {
-    if (now >= other.claimedUntil + HAND_OVER_MS) return false
-    const ahead = seat.member.order() - other.member.order()
-    return (ahead > 0 || (ahead === 0 && other.claimNumber < seat.claimNumber)) && other.member.isWaiting()
+  /** Wakes who stands in front now and did not before, but for a lane that is just asking. */
+  #look(now: number, asking?: Seat): void {
+    // Who is woken may leave the line at once: however many do, they are looked at here, one after the other.
+    if (this.#isLooking) return
+    this.#isLooking = true
+    try {
+      do this.#line.tidy(now)
+      while (this.#wakeFront(now, asking))
+    } finally {
+      this.#isLooking = false
+    }
   }
 
-  #letOthersAsk(seat: Seat): void {
-    if (!seat.holdsOthers) return
-    seat.holdsOthers = false
-    for (const other of this.#seats) if (other !== seat) other.member.wake()
+  /** Whether there was anybody new in front. */
+  #wakeFront(now: number, asking: Seat | undefined): boolean {
+    const { first, second } = this.#line
+    if (first !== this.#first) {
+      this.#first = first
+      if (first === undefined || first === asking) return true
+      // What it was told was for its place then; if it does not ask after all, it keeps the others for a moment only.
+      first.claimedUntil = Math.min(first.claimedUntil, now)
+      first.member.wake()
+      return true
+    }
+    if (second === this.#second) return false
+    this.#second = second
+    if (second === undefined || second === asking) return true
+    if (second.claimedUntil > endOf(first as Seat, now)) second.member.wake()
+    return true
   }
 }
+
+/** When a claim that is not renewed has ended: a due one keeps others back for a moment longer. */
+const endOf = ({ claimedUntil }: Seat, now: number): number =>
+  claimedUntil > now ? claimedUntil : claimedUntil + HAND_OVER_MS

@@ -58,6 +58,11 @@ export class LocalStorage implements Storage {
    * or none of ours: it is left as it is; `STORAGE_FAILED` when it cannot be opened there.
    */
   static async open(options: LocalStorageOptions): Promise<LocalStorage> {
+    return LocalStorage.openSync(options)
+  }
+
+  /** The same, before the call returns, and throwing where `open` rejects. */
+  static openSync(options: LocalStorageOptions): LocalStorage {
     return new LocalStorage(openFile(storageSettings(options)))
   }
 

@@ -110,19 +110,7 @@ export class StoredView {
   }
 
   letters(): StoredLetter[] {
-    return this.#look(() => {
-      const letters = new Map(
-        this.#letters
-          .all()
-          .map(toLetter)
-          .map((letter) => [letter.seq, letter]),
-      )
-      for (const change of this.#net.letters) {
-        letters.delete(change.seq)
-        if (change.kind === BURY) letters.set(change.seq, { seq: change.seq, ...change.view.letter(change) })
-      }
-      return [...letters.values()]
-    })
+    return this.#look(() => this.#allLetters())
   }
 
   /** How much there is, without counting it. */

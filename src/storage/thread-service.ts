@@ -14,6 +14,11 @@ const BUSY_MS = 2000
 
 export function serve(port: MessagePort, settings: ThreadSettings): void {
   let worker: Worker | undefined
+  try {
+    worker = new Worker(settings)
+  } catch {
+    // tried again with the first order, which is told what is wrong
+  }
   port.on('message', (order: ThreadOrder) => {
     let answer: ThreadAnswer
     try {
@@ -25,6 +30,7 @@ export function serve(port: MessagePort, settings: ThreadSettings): void {
     port.postMessage(answer)
     if (order.kind === 'close') port.close()
   })
+  port.postMessage('ready')
 }
 
 const NOTHING_MORE: StepDone = { value: 0, batches: 0, more: false }

@@ -24,10 +24,11 @@ export class WriterThread {
   constructor(entry: string, settings: ThreadSettings) {
     this.#worker = new Worker(entry, { workerData: settings, name: 'lane-storage' })
     this.#worker.unref()
-    this.#worker.on('online', () => {
-      this.#isReady = true
+    // not when it is online: then it has its code still to load, which takes a second on a busy machine
+    this.#worker.on('message', (word: 'ready' | ThreadAnswer) => {
+      if (word === 'ready') this.#isReady = true
+      else this.#answered(word)
     })
-    this.#worker.on('message', (answer: ThreadAnswer) => this.#answered(answer))
     this.#worker.on('error', (error) => this.#ended(error))
     this.#worker.on('exit', (code) => this.#ended(new Error(`it ended with code ${code}`)))
   }
@@ -37,7 +38,7 @@ export class WriterThread {
     return this.#waiting.length
   }
 
-  /** Whether its code runs: before that an order waits for it. */
+  /** Whether its code is loaded and the file open: before that an order waits for it. */
   get isReady(): boolean {
     return this.#isReady
   }

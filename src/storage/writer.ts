@@ -165,10 +165,20 @@ export class Writer {
     const isSmall = changes <= SMALL_CHANGES && bytes <= SMALL_BYTES
     if (isSmall && this.#meanMs < QUICK_MS) return undefined
     const thread = this.#anyThread()
-    // while it starts, some batches that are not too large are written here; not many, since it can only say that it has
-    // started when the loop turns
-    const isStarting = thread?.isReady === false && bytes <= FOLD_BYTES
-    return isStarting && this.#hereMeanwhile++ < WRITTEN_MEANWHILE ? undefined : thread
+    return thread?.isReady === false && bytes <= FOLD_BYTES && this.#isTurnLeft() ? undefined : thread
+  }
+
+  /**
+   * While the thread starts, batches that are not too large are written here, some in each turn of the loop: it can only
+   * be heard to be ready when the loop turns.
+   */
+  #isTurnLeft(): boolean {
+    if (this.#hereMeanwhile === 0) {
+      systemClock.nextTurn?.(() => {
+        this.#hereMeanwhile = 0
+      })
+    }
+    return this.#hereMeanwhile++ < WRITTEN_MEANWHILE
   }
 
   #anyThread(): WriterThread | undefined {

@@ -1,5 +1,8 @@
+export * from './describe-engine.js'
 export * from './describe-storage.js'
 export * from './event-recorder.js'
+export { MemoryEngine, type MemoryEngineOptions } from './memory-engine.js'
+export * from './memory-engine-broker.js'
 export * from './memory-storage.js'
 export * from './seeded-random.js'
 export { type SimulationOptions, simulate } from './simulate.js'

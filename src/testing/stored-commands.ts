@@ -1,7 +1,7 @@
 /**
  * The commands of a storage in memory: which of them are hot, cold and settled, and in which order they are read. What
- * is written is kept in objects that nobody else has, and what is given back is a copy. Each read looks at all of them: it
- * is for tests.
+ * is written is kept in objects that nobody else has, and what is given back is a copy. `list` and `coldCounts` look at
+ * all of them: it is for tests.
  */
 import type {
   ColdCount,
@@ -12,6 +12,7 @@ import type {
   StoredProgress,
   StoredQuery,
 } from '../core/index.js'
+import { ColdCommands } from './cold-commands.js'
 
 /** A change of a command. */
 export type CommandChange = Exclude<StorageChange, { readonly kind: 'bury' | 'unbury' }>
@@ -19,7 +20,7 @@ type Settled = StoredCommand & { readonly keepUntil: number | undefined }
 
 export class StoredCommands {
   readonly #hot = new Map<number, StoredCommand>()
-  readonly #cold = new Map<number, StoredCommand>()
+  readonly #cold = new ColdCommands()
   /** In the order in which they have settled. */
   readonly #settled = new Map<number, Settled>()
   /** Number of the newest command of each id that a submitter chose. */
@@ -27,7 +28,7 @@ export class StoredCommands {
 
   copyFrom(other: StoredCommands): void {
     for (const [seq, command] of other.#hot) this.#hot.set(seq, command)
-    for (const [seq, command] of other.#cold) this.#cold.set(seq, command)
+    for (const command of other.#cold.values()) this.#cold.add(command)
     for (const [seq, command] of other.#settled) this.#settled.set(seq, command)
     for (const [id, seq] of other.#byId) this.#byId.set(id, seq)
   }
@@ -74,14 +75,8 @@ export class StoredCommands {
     return [...lanes].flatMap(([laneId, keys]) => [...keys].map(([key, count]) => ({ laneId, key, count })))
   }
 
-  page({ laneId, key, lifo, after, limit }: ColdPage): StoredCommand[] {
-    const order = (a: Place, b: Place): number => a.priority - b.priority || (lifo ? b.seq - a.seq : a.seq - b.seq)
-    return [...this.#cold.values()]
-      .filter((command) => command.laneId === laneId && (key === null || command.key === key))
-      .filter((command) => after === undefined || order(command, after) > 0)
-      .sort(order)
-      .slice(0, limit)
-      .map(plain)
+  page(which: ColdPage): StoredCommand[] {
+    return this.#cold.page(which).map(plain)
   }
 
   find(which: number | string): StoredCommand | undefined {
@@ -103,7 +98,8 @@ export class StoredCommands {
   #submit({ command, isCold }: Extract<CommandChange, { readonly kind: 'submit' }>): void {
     const { seq, id } = command
     const stored = { ...command, endedAt: undefined, result: undefined, error: undefined }
-    ;(isCold ? this.#cold : this.#hot).set(seq, stored)
+    if (isCold) this.#cold.add(stored)
+    else this.#hot.set(seq, stored)
     if (id !== undefined) this.#byId.set(id, seq)
   }
 
@@ -127,7 +123,7 @@ export class StoredCommands {
     const command = this.#hot.get(seq)
     if (command === undefined) return
     this.#hot.delete(seq)
-    this.#cold.set(seq, command)
+    this.#cold.add(command)
   }
 
   #withdraw(seq: number): void {
@@ -145,9 +141,7 @@ export class StoredCommands {
   }
 }
 
-type Place = { readonly priority: number; readonly seq: number }
-
-const bySeq = (a: Place, b: Place): number => a.seq - b.seq
+const bySeq = (a: StoredCommand, b: StoredCommand): number => a.seq - b.seq
 
 /** A copy, without what only the storage has to know. */
 function plain(command: StoredCommand | Settled): StoredCommand {

@@ -7,10 +7,14 @@ import { LocalStorage } from '@a3s-lab/lane/storage'
 import { describeStorage, MemoryStorage, type StorageUnderTest } from '@a3s-lab/lane/testing'
 import { describe, expect, test } from 'vitest'
 
+/** The random histories sync a disk a thousand times: seconds on a busy machine. */
+const LIMIT_MS = 60_000
+
 /** Vitest's runner, with an assertion in each test, as the house asks for. */
 const runner = {
   describe,
-  test: (name: string, body: () => Promise<void>) => test(name, () => expect(body()).resolves.toBeUndefined()),
+  test: (name: string, body: () => Promise<void>) =>
+    test(name, { timeout: LIMIT_MS }, () => expect(body()).resolves.toBeUndefined()),
 }
 
 /** A storage in memory for the suite, as `wrap` makes it look; the next write fails when it has been told so. */

@@ -15,6 +15,7 @@ test('where a peer is not installed, the first use says which one and how to get
       missing('otel', '@opentelemetry/api'),
       missing('prometheus', 'prom-client'),
       missing('workers', 'piscina'),
+      missing('bullmq', 'bullmq'),
     ])
   } finally {
     rmSync(folder, { recursive: true, force: true })

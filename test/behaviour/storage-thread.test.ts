@@ -1,6 +1,6 @@
 /** The thread that writes: when it is used, that order is kept, that the process can end, and what happens when it dies. */
 import { execFile } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import type { LocalStorage } from '@a3s-lab/lane/storage'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -103,12 +103,14 @@ test(
   LIMIT_MS,
 )
 
-/** A writer whose thread is this program. */
+const nothing = (): void => undefined
+
+/** A writer whose thread is this program. What is written here is lost. */
 function writerOn(files: Files, code: string): Writer {
   const entry = files.path('thread.mjs')
   writeFileSync(entry, `import { parentPort } from 'node:worker_threads'\n${code}`)
   const settings = {
-    committer: {} as unknown as WriterSettings['committer'],
+    committer: { write: nothing, foldAll: nothing, checkpoint: nothing } as unknown as WriterSettings['committer'],
     checkpointBytes: 1e9,
     startThread: () => new WriterThread(entry, { path: '', starts: '', identity: '', isFull: true }),
   }
@@ -122,6 +124,53 @@ function writerOn(files: Files, code: string): Writer {
 
 /** A batch that is large enough for the thread even before it runs. */
 const large = () => new BatchPacker().pack([submit(1, { payload: 'x'.repeat(5_000_000) })])
+
+/** A batch that goes to the thread when it is ready. */
+const medium = () => new BatchPacker().pack(numbers(1, 100).map((seq) => submit(seq)))
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+test(
+  'no write waits for a thread that has not loaded yet, until it says that it is ready',
+  async () => {
+    await using files = new Files()
+    const [begun, ready] = [files.path('begun'), files.path('ready')]
+    const writer = writerOn(
+      files,
+      `import { existsSync, writeFileSync } from 'node:fs'
+       parentPort.on('message', () => parentPort.postMessage({ isDone: true, value: 0, batches: 0, more: false, ms: 1 }))
+       writeFileSync(${JSON.stringify(begun)}, '')
+       const tell = () => existsSync(${JSON.stringify(ready)}) ? parentPort.postMessage('ready') : setTimeout(tell, 5)
+       tell()`,
+    )
+    while (!existsSync(begun)) {
+      expect(writer.write(medium())).toBeUndefined()
+      await turn()
+    }
+    for (let more = 0; more < 100; more++) {
+      expect(writer.write(medium())).toBeUndefined()
+      await turn()
+    }
+    writeFileSync(ready, '')
+    while (writer.write(medium()) === undefined) await turn()
+    await writer.close()
+  },
+  LIMIT_MS,
+)
+
+test(
+  'a loop that never turns could not hear of it: after some writes the thread is waited for',
+  async () => {
+    await using files = new Files()
+    const answer = 'parentPort.postMessage({ isDone: true, value: 0, batches: 0, more: false, ms: 1 })'
+    const writer = writerOn(files, `parentPort.on('message', () => ${answer})`)
+    const asked = numbers(1, 20).map(() => writer.write(medium()))
+    expect(asked.findIndex((one) => one !== undefined)).toBe(8)
+    for (const one of asked.slice(8)) await expect(one).resolves.toBeUndefined()
+    await writer.close()
+  },
+  LIMIT_MS,
+)
 
 test(
   'when the thread dies nothing hangs: what was under way fails for good, and so does everything after it',

@@ -2,6 +2,7 @@
  * Judges what many processes saw of the commands on one file, most of them killed: pure, from the records alone. It counts
  * per command, so that a loss here is not made good by a surplus there, and is sound only after a complete drain.
  */
+import { judgeTogether, SERVER, standstills, withLeases, withoutBelated } from './check-shared.js'
 import type { HistoryRecord } from './history.js'
 
 /** Names of violations: each is a list that has to be empty. */
@@ -35,15 +36,21 @@ export type Judgement = {
   readonly kills: number
 }
 
-/** What the lanes allow: most bodies at once in each, and in all. */
-export type Limits = { readonly lanes: Readonly<Record<string, number>>; readonly total: number }
+/** What the lanes allow: most bodies at once in each, and in all, of one process. */
+export type Limits = {
+  readonly lanes: Readonly<Record<string, number>>
+  readonly total: number
+  /** Whether the lanes are shared: then each holds over all processes together. */
+  readonly isShared?: boolean
+}
 
 export function checkHistory(records: readonly HistoryRecord[], limits: Limits): Judgement {
   const violations = Object.fromEntries(VIOLATIONS.map((name) => [name, []])) as unknown as Found
   const processes = byProcess(records)
-  const commands = byCommand(records)
-  const killed = [...processes].filter(([, own]) => !own.some(({ op }) => op === 'exit'))
+  const commands = byCommand(limits.isShared === true ? withoutBelated(records) : records)
+  const killed = [...processes].filter(([name, own]) => name !== SERVER && !own.some(({ op }) => op === 'exit'))
   const flights = inFlight(killed.map(([, own]) => own))
+  for (const [command, count] of standstills(records)) flights.set(command, (flights.get(command) ?? 0) + count)
   const sum = { accepted: 0, recovered: 0, settled: 0, starts: 0, duplicateRuns: 0 }
   for (const [command, own] of commands) {
     const story = tell(command, own)
@@ -63,14 +70,16 @@ export function checkHistory(records: readonly HistoryRecord[], limits: Limits):
     if (story.finals.length > 0) sum.settled++
   }
   judgeBatches(commands, violations)
-  for (const own of processes.values()) judgeBodies(own, limits, violations)
+  const bodies = limits.isShared === true ? withLeases(records) : records
+  for (const own of byProcess(bodies).values()) judgeBodies(own, limits, violations)
+  if (limits.isShared === true) judgeTogether(bodies, limits, violations)
   const inFlightAtKills = [...flights.values()].reduce((all, one) => all + one, 0)
   return { violations, ...sum, inFlightAtKills, kills: killed.length }
 }
 
 export const isRight = ({ violations }: Judgement): boolean => VIOLATIONS.every((name) => violations[name].length === 0)
 
-type Found = Record<ViolationName, string[]>
+export type Found = Record<ViolationName, string[]>
 
 /** All that was seen of one command, in order. */
 type Story = {
@@ -266,10 +275,10 @@ function judgeBodies(records: readonly HistoryRecord[], limits: Limits, found: F
 
 const byProcess = (records: readonly HistoryRecord[]) => groupBy(records, ({ process }) => process)
 
-/** A process's exit is no command's. */
+/** What befalls a process is no command's. */
 const byCommand = (records: readonly HistoryRecord[]) =>
   groupBy(
-    records.filter(({ op }) => op !== 'exit'),
+    records.filter(({ command }) => command !== ''),
     ({ command }) => command,
   )
 

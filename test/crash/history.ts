@@ -14,6 +14,7 @@ import type { CommandState } from '@a3s-lab/lane'
  * `submit`, `checkpoint`, `complete`: invoked and answered. `start`, `end`: a body's first and last step. `restore`: what it
  * found saved. `effect`: what the world outside saw of it. `release`: an attempt is over and its command goes on later. `settle`: what a submitter or a
  * reader saw as the outcome. `found`: a reader saw that it is there; `letter`: that there is a dead letter of it. `exit`: the process ended in good order.
+ * What was done to a process, told by who did it: `killed`, `suspended`; `back`: it goes on.
  */
 export type Operation =
   | 'submit'
@@ -28,12 +29,15 @@ export type Operation =
   | 'found'
   | 'letter'
   | 'exit'
+  | 'killed'
+  | 'suspended'
+  | 'back'
 
 /** `fail` certainly did not happen; of an `info`, and of an `invoke` without an answer, nobody knows. */
 export type Kind = 'invoke' | 'ok' | 'fail' | 'info'
 
 /** How a body ended. */
-export type BodyEnd = 'value' | 'failed' | 'timed_out' | 'snoozed' | 'preempted' | 'discarded'
+export type BodyEnd = 'value' | 'failed' | 'timed_out' | 'snoozed' | 'preempted' | 'discarded' | 'lost'
 
 export type HistoryRecord = {
   /** Microseconds of the machine's monotonic clock, which its processes share. */

@@ -109,5 +109,6 @@ const isSnooze = (value: unknown): boolean => !(typeof value === 'object' && val
 function abortedAs(reason: unknown): BodyEnd {
   const { code } = reason as { readonly code?: string }
   if (code === 'COMMAND_PREEMPTED') return 'preempted'
+  if (code === 'LEASE_LOST') return 'lost'
   return code === 'COMMAND_TIMEOUT' ? 'timed_out' : 'discarded'
 }

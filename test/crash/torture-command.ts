@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { isLaneError } from '@a3s-lab/lane'
 import { LocalStorage } from '@a3s-lab/lane/storage'
 import type { Fault } from './armed-storage.js'
-import { checkHistory, isRight, type Judgement, VIOLATIONS } from './check-history.js'
+import { checkHistory, isRight } from './check-history.js'
 import { type EveryCallResult, killAtEveryCall } from './every-call.js'
 import { judgeMigration, openForMigration } from './migration-file.js'
 import { MIGRATIONS_ONLY } from './migration-steps.js'
 import { openOnce } from './opening.js'
 import { judgePoisoning, poison } from './poison.js'
+import { printJudgement, SHOWN } from './print-judgement.js'
 import { type Torture, torture } from './torture.js'
 import { limits } from './torture-plan.js'
 
@@ -128,19 +129,4 @@ function printEndings({ endings, firstStarts, lastStats }: Torture, print: (line
   const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
   print(`from open to first start: median ${at(0.5)} ms, p99 ${at(0.99)} ms, most ${at(1)} ms`)
   print(`storage in the end: ${lastStats}`)
-}
-
-const SHOWN = 5
-
-function printJudgement(judgement: Judgement, print: (line: string) => void): void {
-  const { accepted, settled, starts, recovered, duplicateRuns, inFlightAtKills } = judgement
-  print(
-    `${accepted} accepted, ${settled} settled, ${starts} starts, ${recovered} ran without an answer to their submit`,
-  )
-  print(`${duplicateRuns} duplicate runs; ${inFlightAtKills} commands were in flight at a kill`)
-  for (const name of VIOLATIONS) {
-    const found = judgement.violations[name]
-    print(`${name.padEnd(14)} ${String(found.length).padStart(6)}`)
-    for (const text of found.slice(0, SHOWN)) print(`    ${text}`)
-  }
 }

@@ -47,6 +47,7 @@ export const limits: Limits = {
 }
 
 const HOUR_MS = 3_600_000
+const SLOWER = 10
 
 /** A number that follows from a text. */
 const seedOf = (text: string): number => createHash('sha1').update(text).digest().readUInt32LE(0)
@@ -56,6 +57,7 @@ export function planOf(name: string): Plan {
   if (name.startsWith('cold')) return planned(name, 'bulk', 'echo', { priority: seedOf(name) % 3 })
   if (name.startsWith('poison')) return planned(name, 'tools', 'poison', { id: name })
   if (name.startsWith('power')) return hurried(planDrawn(name))
+  if (name.startsWith('shared')) return slowed(planDrawn(name))
   return planDrawn(name)
 }
 
@@ -65,6 +67,11 @@ function hurried(plan: Plan): Plan {
   const retry = options.retry && RetryPolicy.fixed(options.retry.maxRetries, 0)
   const payload = { ...plan.payload, stepMs: 0 }
   return { ...plan, payload, isCancelled: false, options: retry ? { ...options, retry } : options }
+}
+
+/** The same with more time in its body, for processes that stand still now and then: many are to be in the middle of one. */
+function slowed(plan: Plan): Plan {
+  return { ...plan, payload: { ...plan.payload, stepMs: SLOWER * plan.payload.stepMs } }
 }
 
 function planDrawn(name: string): Plan {

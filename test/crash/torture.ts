@@ -3,12 +3,12 @@
  * and a kill can follow a kill at once. When all kills are done a last process runs everything to its end, and the histories
  * of all of them are judged.
  */
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { seededRandom } from '@a3s-lab/lane/testing'
+import { Answers } from './answers.js'
 import { type Arm, type Fault, POINTS } from './armed-storage.js'
-import { type HistoryRecord, parseHistory, readHistory } from './history.js'
-import { planOf } from './torture-plan.js'
+import { type HistoryRecord, readHistory } from './history.js'
 import type { Orders } from './tortured.js'
 import { Victim } from './victim.js'
 
@@ -117,12 +117,13 @@ class TortureRun {
   #next: Doomed
   #born = 0
   #lastStats = ''
-  readonly #states = new Map<string, 'unknown' | 'accepted' | 'settled'>()
+  readonly #answers: Answers
 
   constructor(options: TortureOptions) {
     this.#options = options
     this.#histories = join(options.folder, 'history')
     this.#path = join(options.folder, 'lane.db')
+    this.#answers = new Answers(this.#histories)
     mkdirSync(this.#histories, { recursive: true })
     this.#next = this.#spawn()
   }
@@ -134,7 +135,7 @@ class TortureRun {
       await this.#live(doomed, again)
       this.#endings[doomed.life.ending]++
       if (doomed.life.ending !== 'SIGTERM') kills++
-      again = this.#unanswered(doomed.life.name)
+      again = this.#answers.unanswered(doomed.life.name)
     }
     const { victim: last, life } = this.#take()
     await last.warm
@@ -190,20 +191,6 @@ class TortureRun {
     if (said !== undefined) this.#intruders.push(said)
   }
 
-  /** What may be submitted again: those without an answer, and some that have had their outcome. */
-  #unanswered(process: string): string[] {
-    const states = this.#states
-    for (const { op, kind, command } of readOne(this.#histories, process)) {
-      if (op === 'submit' && kind === 'invoke' && !states.has(command)) states.set(command, 'unknown')
-      if (op === 'submit' && kind === 'ok') states.set(command, 'accepted')
-      if (op === 'settle') states.set(command, 'settled')
-    }
-    // what was submitted together is there together, or not at all
-    const repeatable = [...states].filter(([name]) => planOf(name).isRepeatable && !name.includes('+'))
-    const of = (state: string): string[] => repeatable.flatMap(([name, is]) => (is === state ? [name] : []))
-    return [...of('unknown').slice(-20), ...of('accepted').slice(-5), ...of('settled').slice(-5)]
-  }
-
   #take(): Doomed {
     const doomed = this.#next
     this.#next = this.#spawn()
@@ -225,15 +212,5 @@ class TortureRun {
       LANE_RECORD_LOG: '/dev/null',
       LANE_RECORD_KILL: String(diskCall),
     }
-  }
-}
-
-/** What one process has seen; nothing when it did not come that far. */
-function readOne(folder: string, process: string): HistoryRecord[] {
-  try {
-    return parseHistory(readFileSync(join(folder, `${process}.jsonl`), 'utf8'))
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw error
   }
 }

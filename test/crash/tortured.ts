@@ -1,4 +1,5 @@
 /** The queue inside a process under torture: what is submitted to it, and what of it goes into the history. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type CommandRecord, type CommandRun, isLaneError, QueueManager, type Storage } from '@a3s-lab/lane'
 import { LocalStorage } from '@a3s-lab/lane/storage'
 import { seededRandom } from '@a3s-lab/lane/testing'
@@ -43,6 +44,14 @@ export async function openQueue(opening: Opening, around: (inner: Storage) => St
 
 const DRAIN_MS = 60_000
 
+/** What a process submits by itself. */
+export type Work = Pick<Orders, 'process' | 'seed' | 'again' | 'cold'> & {
+  /** Longest time between two bursts. */
+  readonly paceMs?: number
+  /** Where commands are shared: what is submitted together is not one commit, and nothing but commands with a type is. */
+  readonly isShared?: boolean
+}
+
 export class Tortured {
   readonly #queue: QueueManager
   readonly #history: History
@@ -62,19 +71,20 @@ export class Tortured {
   }
 
   /** Submits without end, in bursts. */
-  async work({ process: name, seed, again, cold }: Orders): Promise<void> {
+  async work({ process: name, seed, again, cold, paceMs = 12, isShared = false }: Work): Promise<void> {
     const random = seededRandom(seed)
     void this.submitAll(again)
     if (cold > 0) {
       await this.#submitBatch(`cold-${name}`, cold)
       this.#say('stored')
     }
-    for (let burst = 0; burst < 40 && !this.#queue.isShuttingDown; burst++) {
+    const bursts = isShared ? Number.POSITIVE_INFINITY : 40
+    for (let burst = 0; burst < bursts && !this.#queue.isShuttingDown; burst++) {
       const count = 1 + Math.floor(random.next() * 6)
-      if (random.next() < 0.2) void this.#submitBatch(`${name}-${burst}`, count)
+      if (random.next() < 0.2 && !isShared) void this.#submitBatch(`${name}-${burst}`, count)
       else for (let n = 0; n < count; n++) void this.#submit(`${name}-${burst}-${n}`)
-      if (random.next() < 0.1) this.#submitEphemeral()
-      await new Promise((resolve) => setTimeout(resolve, random.next() * 12))
+      if (random.next() < 0.1 && !isShared) this.#submitEphemeral()
+      await sleep(random.next() * paceMs)
     }
   }
 
@@ -87,6 +97,29 @@ export class Tortured {
     await this.#queue.shutdown()
     await this.#queue.drain(DRAIN_MS)
     await this.#reading
+    await this.#lookAtAll()
+    look()
+    await this.leave()
+  }
+
+  /** Runs what other processes have left, too. */
+  async drainShared(): Promise<void> {
+    let fewest = Number.POSITIVE_INFINITY
+    // for as long as it gets less: how much there is to do depends on the server
+    let patience = performance.now() + DRAIN_MS
+    while (performance.now() < patience) {
+      const { totalPending, totalActive, totalDelayed } = await this.#queue.clusterStats()
+      const left = totalPending + totalActive + totalDelayed
+      if (left === 0) break
+      if (left < fewest) patience = performance.now() + DRAIN_MS
+      fewest = Math.min(fewest, left)
+      await sleep(50)
+    }
+    await this.#lookAtAll()
+    await this.leave()
+  }
+
+  async #lookAtAll(): Promise<void> {
     let cursor: string | undefined
     do {
       const page = await this.#queue.list({ limit: 1000, cursor })
@@ -95,8 +128,6 @@ export class Tortured {
     } while (cursor !== undefined)
     for (const { payload } of await this.#queue.deadLetters.list())
       this.#history.add('letter', 'ok', { command: (payload as Payload).name })
-    look()
-    await this.leave()
   }
 
   /** Ends in good order. */
@@ -188,7 +219,8 @@ export class Tortured {
     const attempt = this.#known.ended.get(command)
     const facts = { command, id, ...(attempt === undefined ? {} : { attempt }) }
     if (end !== undefined) this.#history.add('release', 'ok', { ...facts, end })
-    if (state !== undefined) this.#history.add('complete', 'ok', { ...facts, state })
+    const token = attempt === undefined ? {} : { token: attempt }
+    if (state !== undefined) this.#history.add('complete', 'ok', { ...facts, ...token, state })
   }
 
   async #nameOf(id: string): Promise<string | undefined> {
@@ -197,9 +229,11 @@ export class Tortured {
   }
 }
 
+/** Outcomes are no refusals, and an engine that cannot be reached may have taken it all the same. */
+const UNCERTAIN: readonly string[] = ['COMMAND_CANCELLED', 'COMMAND_FAILED', 'COMMAND_TIMEOUT', 'ENGINE_UNAVAILABLE']
+
 /** Refused for certain: nothing was accepted. */
-const wasRefused = (error: unknown): boolean =>
-  isLaneError(error) && !['COMMAND_CANCELLED', 'COMMAND_FAILED', 'COMMAND_TIMEOUT'].includes(error.code)
+const wasRefused = (error: unknown): boolean => isLaneError(error) && !UNCERTAIN.includes(error.code)
 
 const STATES: Readonly<Record<string, HistoryRecord['state']>> = {
   COMMAND_FAILED: 'failed',

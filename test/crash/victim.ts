@@ -1,7 +1,6 @@
 /** A process under torture, as its torturer has it: started ahead of its turn, given orders, listened to, killed. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import type { Orders } from './tortured.js'
 
 export class Victim {
   readonly #child: ChildProcess
@@ -42,7 +41,7 @@ export class Victim {
     return this.#lines.find((line) => line.startsWith(`${word} `))?.slice(word.length + 1) ?? ''
   }
 
-  order(orders: Orders): void {
+  order(orders: object): void {
     this.#child.stdin?.write(`${JSON.stringify(orders)}\n`)
   }
 

@@ -70,7 +70,7 @@ describe('on a small folder', () => {
   let summary: Summary
 
   beforeAll(async () => {
-    ended = await demo('--json', '--seconds', '5', tree)
+    ended = await demo('--json', '--seconds', '7', tree)
     summary = JSON.parse(ended.stdout) as Summary
   }, LIMIT_MS)
 

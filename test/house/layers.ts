@@ -32,6 +32,7 @@ export const layers: Readonly<Record<string, Layer>> = {
     folders: [],
     files: {
       'src/core/errors.ts': 'a bad option is a LaneError, and core/index.ts imports policy: it would be a cycle',
+      'src/core/heap.ts': 'who waits for a group stands in a heap, a structure that knows nothing of core',
     },
   },
   observe: { folders: ['core', 'policy'] },
@@ -43,8 +44,12 @@ export const layers: Readonly<Record<string, Layer>> = {
   storage: { folders: ['core', 'peer'], packages: ['better-sqlite3'], node: true },
   bullmq: { folders: ['core', 'peer'], packages: ['bullmq', 'ioredis', 'pg'], node: true },
   workers: { folders: ['core', 'peer'], packages: ['piscina'], node: true },
-  session: { folders: ['core'] },
-  agent: { folders: ['core', 'session'], packages: ['ai', 'zod', '@cdktf/hcl2json'], node: true },
+  session: { folders: ['core', 'policy', 'observe'] },
+  agent: {
+    folders: ['core', 'policy', 'peer', 'session', 'storage'],
+    packages: ['ai', '@ai-sdk/openai-compatible', '@cdktf/hcl2json', 'diff', 'globby', 're2js', 'turndown', 'zod'],
+    node: true,
+  },
   client: { folders: [], typesFrom: ['core'] },
   server: { folders: ['core', 'observe'], packages: ['hono', '@hono/node-server', 'hono-openapi', 'zod'], node: true },
   cli: {

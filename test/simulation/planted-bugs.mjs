@@ -525,8 +525,8 @@ export const plantedBugs = [
   {
     name: 'an outcome that could not be written is forgotten',
     file: 'core/journal.ts',
-    find: '      this.#batch.changed.push(entry)\n    }\n    for (const change of batch.others)',
-    replace: '    }\n    for (const change of batch.others)',
+    find: '      if (stored.batch === undefined) this.#toWrite(entry, stored, this.#batch)\n',
+    replace: '',
     storage: 'only',
     by: ['I7', 'I8', 'I9', 'I10'],
   },
@@ -541,8 +541,8 @@ export const plantedBugs = [
   {
     name: 'a checkpoint resolves before it is written',
     file: 'core/children.ts',
-    find: '    return this.#core.journal?.written()\n',
-    replace: '    return Promise.resolve()\n',
+    find: '    return this.#core.journal?.save(entry, stored)\n',
+    replace: '    void this.#core.journal?.save(entry, stored)\n    return Promise.resolve()\n',
     storage: 'only',
     by: ['I26'],
   },

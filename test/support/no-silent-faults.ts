@@ -15,9 +15,17 @@ function onRejection(reason: unknown): void {
   faults.push(`unhandled rejection: ${describeFault(reason)}`)
 }
 
+function onException(error: Error): void {
+  faults.push(`uncaught exception: ${describeFault(error)}`)
+}
+
+function onWarning(warning: Error): void {
+  faults.push(`process warning: ${describeFault(warning)}`)
+}
+
 process.on('unhandledRejection', onRejection)
-process.on('uncaughtExceptionMonitor', (error) => faults.push(`uncaught exception: ${describeFault(error)}`))
-process.on('warning', (warning) => faults.push(`process warning: ${describeFault(warning)}`))
+process.on('uncaughtExceptionMonitor', onException)
+process.on('warning', onWarning)
 
 // Taken now: a test may put fake timers in its place.
 const { setImmediate } = globalThis
@@ -31,6 +39,8 @@ async function expectNoFaults(): Promise<void> {
 afterEach(expectNoFaults)
 afterAll(async () => {
   await expectNoFaults()
-  // What comes later belongs to no test: without this listener Vitest fails the run for it.
+  // What comes later belongs to no test of this file: without a listener Vitest fails the run for it.
   process.off('unhandledRejection', onRejection)
+  process.off('uncaughtExceptionMonitor', onException)
+  process.off('warning', onWarning)
 })

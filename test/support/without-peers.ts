@@ -1,5 +1,6 @@
 /** What is said where the optional peers are not installed: run from a folder that has no node_modules above it. */
 import { QueueManager } from '@a3s-lab/lane'
+import { BullMQEngine } from '@a3s-lab/lane/bullmq'
 import { OtelMetricsBackend, OtelTracing } from '@a3s-lab/lane/otel'
 import { createRegistry } from '@a3s-lab/lane/prometheus'
 import { ThreadPool } from '@a3s-lab/lane/workers'
@@ -20,4 +21,12 @@ const lines = [
   () => createRegistry(queue),
   () => new ThreadPool(),
 ].map(said)
-process.stdout.write(JSON.stringify(lines))
+const shared = new QueueManager({
+  lanes: { work: { priority: 0 } },
+  engine: new BullMQEngine({ connection: 'redis://127.0.0.1:1', namespace: 'none' }),
+})
+const { code, message } = await shared.start().then(
+  () => ({ code: 'no code', message: 'worked' }),
+  (error: unknown) => error as { code: string; message: string },
+)
+process.stdout.write(JSON.stringify([...lines, `${code}: ${message}`]))

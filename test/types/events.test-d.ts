@@ -30,7 +30,7 @@ test('each key has its own payload', () => {
   type PayloadOf<K extends EventKey> = Extract<LaneEvent, { readonly key: K }>['payload']
   expectTypeOf<PayloadOf<'queue.command.started'>['command_type']>().toEqualTypeOf<string>()
   expectTypeOf<PayloadOf<'queue.command.delayed'>['reason']>().toEqualTypeOf<
-    'submitted' | 'snoozed' | 'deferred' | 'deduplicated'
+    'submitted' | 'snoozed' | 'deferred' | 'deduplicated' | 'no_handler'
   >()
   expectTypeOf<PayloadOf<'queue.lane.configured'>>().not.toHaveProperty('command_id')
   expectTypeOf<PayloadOf<'queue.fault'>['command_id']>().toEqualTypeOf<string | undefined>()

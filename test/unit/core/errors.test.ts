@@ -27,7 +27,13 @@ test.each(Object.keys(ERROR_CODES) as LaneErrorCode[])('an error of the code %s 
 
 test('only what may succeed when it is made again is retryable', () => {
   const retryable = Object.entries(ERROR_CODES).filter(([, code]) => code.retryable)
-  expect(retryable.map(([code]) => code)).toEqual(['QUEUE_FULL', 'DRAIN_TIMEOUT', 'STORAGE_FAILED', 'STORAGE_LOCKED'])
+  expect(retryable.map(([code]) => code)).toEqual([
+    'QUEUE_FULL',
+    'DRAIN_TIMEOUT',
+    'STORAGE_FAILED',
+    'STORAGE_LOCKED',
+    'ENGINE_UNAVAILABLE',
+  ])
 })
 
 test('an error without a cause has none', () => {

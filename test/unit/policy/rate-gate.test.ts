@@ -1,9 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { Member } from '../../../src/policy/claim-line.js'
 import { amountOf, type Cost } from '../../../src/policy/gate.js'
 import { RateGate } from '../../../src/policy/rate-gate.js'
 import { RateLimitConfig, type RateLimitOptions } from '../../../src/policy/rate-limit.js'
-import { type Member, RateLimitGroup } from '../../../src/policy/rate-limit-group.js'
+import { RateLimitGroup } from '../../../src/policy/rate-limit-group.js'
 
 const perSecond = (max: number, options?: RateLimitOptions): RateLimitConfig => RateLimitConfig.perSecond(max, options)
 const sliding = (max: number, options?: RateLimitOptions): RateLimitConfig =>
@@ -243,6 +244,38 @@ describe('the reason says', () => {
   })
 })
 
+test('a lane that has not asked yet is said to wait for better ones, and not for worse ones', () => {
+  const group = new RateLimitGroup()
+  const lanes = [1, 2, 3].map((place) => new Lane([perSecond(10, { unit: 'tokens', group })], place))
+  const [better, lane, worse] = lanes as [Lane, Lane, Lane]
+  lane.start(5, 0)
+  lane.readyAt(9, 0)
+  expect([better.reason(1, 0), worse.reason(1, 0)]).toEqual([undefined, expect.objectContaining({ until: 400 })])
+})
+
+test('claims that do not count are no reason', () => {
+  const group = new RateLimitGroup()
+  const lanes = [1, 2, 0, 4, 3].map((place) => new Lane([perSecond(10, { unit: 'tokens', group })], place))
+  const [second, third, first, last, fourth] = lanes as [Lane, Lane, Lane, Lane, Lane]
+  first.start(5, 0)
+  for (const lane of [first, third, second, fourth]) lane.readyAt(9, 0)
+  first.waiting = false
+  expect(last.reason(1, 0)).toMatchObject({ until: 400 })
+  for (const lane of [second, third, fourth]) lane.waiting = false
+  expect(last.reason(1, 0)).toBeUndefined()
+})
+
+test('as many may start now as there is left of each limit, none while it is another’s turn or the provider pauses', () => {
+  const group = new RateLimitGroup()
+  const [better, worse] = [0, 1].map((place) => new Lane([perSecond(10, { group })], place)) as [Lane, Lane]
+  const tokens = new Lane([perSecond(10), perSecond(10, { unit: 'tokens' })])
+  expect([worse.gate.grants(20, 0), worse.gate.grants(3, 0), tokens.gate.grants(3, 0)]).toEqual([10, 3, 1])
+  better.drain(0)
+  expect([better.gate.grants(3, 100), worse.gate.grants(3, 100)]).toEqual([1, 0])
+  better.gate.closeUntil(1000)
+  expect([worse.gate.grants(3, 999), worse.gate.grants(3, 1000)]).toEqual([0, 3])
+})
+
 describe('lanes of a group', () => {
   /** Lanes of one group, best first, each with these limits. */
   const lanesOf = (count: number, limits: (group: RateLimitGroup) => RateLimitConfig[]): Lane[] => {
@@ -290,7 +323,7 @@ describe('lanes of a group', () => {
     lane.drain(0)
     lane.gate.configure([perSecond(10, { group })], 0)
     expect(() => new Lane([perSecond(20, { group })])).toThrow(expected)
-    lane.gate.dispose()
+    lane.gate.dispose(0)
     expect(new Lane([perSecond(20, { group })]).drain(100)).toBe(2)
   })
 
@@ -341,15 +374,15 @@ describe('lanes of a group', () => {
     const [better, worse] = pair((group) => [perSecond(10, { unit: 'tokens', group })])
     better.start(9, 0)
     better.readyAt(8, 0)
-    better.gate.withdraw()
+    better.gate.withdraw(0)
     expect([better.woken, worse.woken]).toEqual([0, 0])
     better.readyAt(8, 0)
     expect(worse.readyAt(1, 0)).toBe(700)
-    better.gate.withdraw()
-    better.gate.withdraw()
+    better.gate.withdraw(0)
+    better.gate.withdraw(0)
     expect([better.woken, worse.woken, worse.start(1, 0)]).toEqual([0, 1, true])
     better.readyAt(8, 0)
-    better.gate.withdraw()
+    better.gate.withdraw(0)
     expect(worse.woken).toBe(1)
   })
 
@@ -387,14 +420,28 @@ describe('lanes of a group', () => {
     expect([worse.readyAt(1, 1600), worse.start(1, 1601)]).toEqual([1601, true])
   })
 
-  test('what comes back wakes all of them, and so do other numbers', () => {
+  test('what comes back wakes the first that waits for it, which wakes the next one', () => {
     const [a, b, c] = lanesOf(3, (group) => [perSecond(10, { unit: 'tokens', group })]) as [Lane, Lane, Lane]
     a.gate.started({ cost: 10 }, 0)
     a.gate.settle(10, 20, 0, 0)
+    b.readyAt(5, 0)
+    c.readyAt(1, 0)
     expect([a.woken, b.woken, c.woken]).toEqual([0, 0, 0])
-    a.gate.settle(20, 5, 0, 0)
-    expect([a.woken, b.woken, c.woken]).toEqual([1, 1, 1])
-    expect(c.start(5, 0)).toBe(true)
+    a.gate.settle(20, 4, 0, 0)
+    expect([a.woken, b.woken, c.woken]).toEqual([0, 1, 0])
+    expect(b.start(5, 0)).toBe(true)
+    expect([a.woken, b.woken, c.woken]).toEqual([0, 1, 1])
+    expect(c.start(1, 0)).toBe(true)
+  })
+
+  test('what comes back is for the next one when the first has nothing to start', () => {
+    const [a, b, c] = lanesOf(3, (group) => [perSecond(10, { unit: 'tokens', group })]) as [Lane, Lane, Lane]
+    a.gate.started({ cost: 10 }, 0)
+    b.readyAt(5, 0)
+    c.readyAt(1, 0)
+    b.waiting = false
+    a.gate.settle(10, 4, 0, 0)
+    expect([b.woken, c.woken, c.start(1, 0)]).toEqual([0, 1, true])
   })
 
   test('other numbers are for all of them', () => {
@@ -412,7 +459,7 @@ describe('lanes of a group', () => {
     better.start(9, 0)
     better.readyAt(8, 0)
     worse.readyAt(1, 0)
-    better.gate.dispose()
+    better.gate.dispose(0)
     expect([worse.woken, worse.start(1, 0), worse.start(1, 0)]).toEqual([1, true, false])
     expect(better.readyAt(1e9, 0)).toBeLessThanOrEqual(0)
   })
@@ -443,7 +490,7 @@ describe('lanes of a group', () => {
     const inA = new Lane([limits[0] as RateLimitConfig], 2)
     better.start({ a: 10 }, 0)
     expect(better.readyAt({ a: 10, b: 10 }, 0)).toBe(1000)
-    expect([worse.readyAt({ b: 1 }, 500), inA.readyAt({ a: 1 }, 500)]).toEqual([1000, 1000])
+    expect([worse.readyAt({ b: 1 }, 500), inA.start({ a: 1 }, 500)]).toEqual([1000, false])
     expect(better.start({ a: 10, b: 10 }, 1000)).toBe(true)
   })
 })
@@ -589,6 +636,9 @@ class Sharing {
   readonly #limits: readonly RateLimitConfig[]
   readonly #lanes: readonly Lane[]
   readonly #claims = [0, 0, 0]
+  /** What each lane was told to wait for, and how often it was woken when that was looked at. */
+  readonly #wanted: (number | undefined)[] = [undefined, undefined, undefined]
+  readonly #woken = [0, 0, 0]
   #now = 0
 
   constructor(make: typeof perSecond) {
@@ -602,15 +652,30 @@ class Sharing {
     if (kind === 'configure') gate.configure(this.#limits, this.#now)
     if (kind === 'charge') gate.settle(0, amount, this.#now, this.#now)
     if (kind === 'start') this.#start(index, amount)
-    if (kind !== 'withdraw') return
-    gate.withdraw()
-    this.#claims[index] = 0
+    if (kind === 'withdraw') {
+      gate.withdraw(this.#now)
+      this.#claims[index] = 0
+      this.#wanted[index] = undefined
+    }
+    this.#answer()
+  }
+
+  /** Who is woken asks again. */
+  #answer(): void {
+    for (const [index, { woken }] of this.#lanes.entries()) {
+      if (woken === this.#woken[index]) continue
+      this.#woken[index] = woken
+      const amount = this.#wanted[index]
+      if (amount !== undefined) this.#start(index, amount)
+      return this.#answer()
+    }
   }
 
   #start(index: number, amount: number): void {
     const { gate } = this.#lanes[index] as Lane
     const at = gate.readyAt({ cost: amount }, this.#now)
     this.#claims[index] = at
+    this.#wanted[index] = at > this.#now ? amount : undefined
     if (at > this.#now) return
     if (this.#claims.slice(0, index).some((until) => until > this.#now)) this.passed.push(this.#now)
     gate.started({ cost: amount }, this.#now)

@@ -1,0 +1,6 @@
+export { type BuiltInToolOptions, builtInTools } from './built-in-tools.js'
+export type { AddressPolicy } from './http-fetch.js'
+export { DEFAULT_TOOL_LIMITS, type ToolLimits } from './limits.js'
+export { type AgentToolContext, defineTool, type JsonSchema, type Tool, type ToolDefinition } from './tool.js'
+export { ToolError } from './tool-error.js'
+export { Workspace } from './workspace.js'

@@ -1,0 +1,1 @@
+export { PostgresConnections } from './pg-side.js'

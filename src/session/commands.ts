@@ -1,0 +1,301 @@
+/**
+ * The commands of a session: submitted to the queue, and run by their lane's handler mode. Mode and handler timeout are
+ * those of the submit; changing a lane's handler touches nothing in flight.
+ */
+import {
+  type Clock,
+  type CommandContext,
+  type CommandRun,
+  formatDuration,
+  isFinal,
+  LaneError,
+  type QueueManager,
+  type SubmitOptions,
+  UnrecoverableError,
+} from '../core/index.js'
+import { RetryPolicy } from '../policy/index.js'
+import type { LaneHandlerConfig } from './config-handler.js'
+import { type ContextSession, SessionContext, type ToolContext } from './context.js'
+import type { ExternalTasks } from './external-tasks.js'
+import { isQueryTool, type SessionLane } from './lanes.js'
+import type { KnownCommand } from './queue-events.js'
+
+/** Runs here, in this process. */
+export type LocalWork = (payload: unknown, context: ToolContext) => unknown
+
+/** Who has made a command: the model (a tool, a call of the model itself), the program, or the session's own control. */
+type CommandKind = 'tool' | 'model' | 'direct' | 'control'
+
+/** A command to be. */
+export type CommandRequest = {
+  readonly lane: SessionLane
+  readonly type: string
+  readonly payload: unknown
+  readonly kind: CommandKind
+  /** What runs here; undefined when that is for a worker outside. */
+  readonly local: LocalWork | undefined
+  readonly toolCallId?: string | undefined
+  readonly options?: SubmitOptions | undefined
+  /** How it is handled, when that was settled before. Default: as its lane's commands are at its submit. */
+  readonly handler?: LaneHandlerConfig | undefined
+}
+
+/** A command of the session that has not settled, or whose body has not ended. */
+export class SessionCommand {
+  readonly request: CommandRequest
+  readonly handler: LaneHandlerConfig
+  readonly run: CommandRun
+  /** Bodies that run: its own, those of calls made inside it, a timed-out one beside its retry. */
+  bodies = 0
+
+  constructor(request: CommandRequest, handler: LaneHandlerConfig, run: CommandRun) {
+    this.request = request
+    this.handler = handler
+    this.run = run
+  }
+}
+
+/** What a stored command says of itself, for the process after this one. */
+type Stored = { readonly session: { readonly kind: CommandKind; readonly handler: LaneHandlerConfig } }
+
+/** What commands need of their session. */
+export type CommandsHost = ContextSession & {
+  readonly clock: Clock
+  readonly queue: QueueManager<SessionLane>
+  readonly external: ExternalTasks
+  readonly handlers: Record<SessionLane, LaneHandlerConfig>
+  readonly timeoutMs: Readonly<Record<SessionLane, number | undefined>>
+  /** What somebody has asked for: it holds for every lane and mode. */
+  readonly retry: RetryPolicy | undefined
+  readonly hasStorage: boolean
+  /** What a command type runs here. */
+  localOf(type: string): LocalWork | undefined
+  /** A body has ended: somebody may wait for that. */
+  bodyEnded(): void
+}
+
+/** Read-only tools are tried again; what may not be repeatable is not. */
+const QUERY_RETRY = RetryPolicy.exponential(3)
+const RETRIED: SubmitOptions = { retry: QUERY_RETRY }
+
+export class Commands {
+  readonly #host: CommandsHost
+  /** By command id. */
+  readonly #live = new Map<string, SessionCommand>()
+  /** Bodies that belong to no command: calls made inside calls, in a session without a queue. */
+  readonly #others = { bodies: 0 }
+  /** Types that the queue has a handler for. */
+  readonly #types = new Set<string>()
+
+  constructor(host: CommandsHost) {
+    this.#host = host
+  }
+
+  /** All that have not settled or whose body has not ended. */
+  get live(): Iterable<SessionCommand> {
+    return this.#live.values()
+  }
+
+  get(id: string): SessionCommand | undefined {
+    return this.#live.get(id)
+  }
+
+  /** The queue is to call the session for commands of this type. */
+  serve(type: string): void {
+    if (this.#types.has(type)) return
+    this.#types.add(type)
+    this.#host.queue.handle(type, (payload, context) => this.#attempt(payload, context))
+  }
+
+  /** What its events say of a command. */
+  known(id: string): KnownCommand | undefined {
+    const command = this.#live.get(id)
+    if (command === undefined) return undefined
+    const { handler, request } = command
+    const { type, lane, options } = request
+    const own = this.#retriesQuery(lane, type, handler) ? QUERY_RETRY : this.#host.retry
+    return { type, retry: options?.retry ?? own }
+  }
+
+  submit(request: CommandRequest): CommandRun {
+    const { lane, type, payload, kind } = request
+    const handler = request.handler ?? (kind === 'control' ? INTERNAL : this.#host.handlers[lane])
+    this.serve(type)
+    const run = this.#host.queue.submit(lane, { type, payload }, this.#optionsOf(request, handler))
+    if (this.#live.has(run.id)) return run // the same id again: the same command
+    this.#keep(new SessionCommand(request, handler, run))
+    return run
+  }
+
+  #keep(command: SessionCommand): void {
+    const { run } = command
+    this.#live.set(run.id, command)
+    const settled = (): void => this.#forget(command)
+    run.then(settled, settled)
+  }
+
+  /**
+   * A command inside another: it runs in its caller's slot, in no lane, and is no command of the queue. Its lane's mode and
+   * timeout hold all the same.
+   */
+  async nested(request: CommandRequest, parent: SessionContext): Promise<unknown> {
+    if (!parent.isLive) throw new LaneError('CONFLICT', 'The command that calls this tool has ended')
+    // what is told to stop begins nothing more
+    parent.signal.throwIfAborted()
+    const { lane } = request
+    const handler = this.#host.handlers[lane]
+    const timeoutMs = handler.mode === 'external' ? handler.timeoutMs : this.#host.timeoutMs[lane]
+    const { clock } = this.#host
+    const controller = new AbortController()
+    const { signal } = controller
+    const stop = (): void => controller.abort(parent.signal.reason)
+    const timer =
+      timeoutMs === undefined ? undefined : clock.setTimer(timeoutMs, () => controller.abort(timedOut(timeoutMs)))
+    parent.signal.addEventListener('abort', stop, { once: true })
+    const context = new SessionContext(parent, request, this.#host, signal)
+    try {
+      return await untilStopped(this.#perform(request, handler, context), signal)
+    } finally {
+      if (timer !== undefined) clock.clearTimer(timer)
+      parent.signal.removeEventListener('abort', stop)
+    }
+  }
+
+  /** Whether a body runs that belongs to none of the live ones. */
+  get runsOthers(): boolean {
+    return this.#others.bodies > 0
+  }
+
+  #optionsOf({ lane, type, kind, options }: CommandRequest, handler: LaneHandlerConfig): SubmitOptions | undefined {
+    const { hasStorage } = this.#host
+    const isExternal = handler.mode === 'external'
+    const isRetried = this.#retriesQuery(lane, type, handler)
+    if (!hasStorage && !isExternal) {
+      if (!isRetried) return options
+      return options === undefined ? RETRIED : { retry: QUERY_RETRY, ...options }
+    }
+    return {
+      ...(isRetried ? { retry: QUERY_RETRY } : {}),
+      ...options,
+      // the handler's timeout governs the wait, whatever the lane or the submit says
+      ...(isExternal ? { timeoutMs: handler.timeoutMs } : {}),
+      ...(hasStorage ? storedOptions(kind, handler, options) : {}),
+    }
+  }
+
+  #retriesQuery(lane: SessionLane, type: string, { mode }: LaneHandlerConfig): boolean {
+    return this.#host.retry === undefined && mode !== 'external' && lane === 'query' && isQueryTool(type)
+  }
+
+  #attempt(payload: unknown, context: CommandContext): unknown {
+    const command = this.#live.get(context.id)
+    if (command === undefined) return this.#recovered(payload, context)
+    const { request, handler } = command
+    return this.#perform(request, handler, new SessionContext(context, request, this.#host))
+  }
+
+  /** A command that no submit of this process has made: of the process before, or a child of `context.queue`. */
+  async #recovered(payload: unknown, context: CommandContext): Promise<unknown> {
+    const stored = (await this.#host.queue.get(context.id))?.metadata as Stored | undefined
+    const { kind, handler } = stored?.session ?? { kind: 'direct', handler: INTERNAL }
+    if (kind !== 'direct') throw new UnrecoverableError('The turn that has made this call ended with its process')
+    const type = context.commandType
+    const lane = context.laneId as SessionLane
+    const request: CommandRequest = { lane, type, payload, kind, local: this.#host.localOf(type) }
+    this.#adopt(request, handler, context.id)
+    return this.#perform(request, handler, new SessionContext(context, request, this.#host))
+  }
+
+  /** From now on it can be cancelled and waited for like one that was submitted here. */
+  #adopt(request: CommandRequest, handler: LaneHandlerConfig, id: string): void {
+    const { lane, type, payload } = request
+    if (this.#host.queue.isShuttingDown) return
+    this.#keep(new SessionCommand(request, handler, this.#host.queue.submit(lane, { type, payload }, { id })))
+  }
+
+  async #perform(request: CommandRequest, handler: LaneHandlerConfig, context: SessionContext): Promise<unknown> {
+    // a nested call is a body of the command that it is made in
+    const own = this.#live.get(context.id)
+    const counted = own ?? this.#others
+    counted.bodies++
+    try {
+      return await this.#byMode(request, handler, context)
+    } finally {
+      context.isLive = false
+      counted.bodies--
+      if (own !== undefined) this.#forget(own)
+      this.#host.bodyEnded()
+    }
+  }
+
+  #byMode(
+    { lane, type, local }: CommandRequest,
+    { mode, timeoutMs }: LaneHandlerConfig,
+    context: SessionContext,
+  ): unknown {
+    if (mode !== 'internal') {
+      const { id: commandId, attempt, payload, signal } = context
+      const outside = { commandId, commandType: type, lane, attempt, payload, timeoutMs }
+      if (mode === 'external') return this.#host.external.run(outside, signal)
+      return this.#inSight(this.#host.external.shadow(outside), context, local)
+    }
+    if (local === undefined) throw new UnrecoverableError(noHandler(type))
+    return local(context.payload, context)
+  }
+
+  /** Runs here, while the outside looks on. */
+  async #inSight(
+    tell: (error?: unknown) => void,
+    context: SessionContext,
+    local: LocalWork | undefined,
+  ): Promise<unknown> {
+    const { signal } = context
+    const onAbort = (): void => tell(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      if (local === undefined) throw new UnrecoverableError(noHandler(context.commandType))
+      const value = await local(context.payload, context)
+      tell()
+      return value
+    } catch (error) {
+      tell(error)
+      throw error
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+    }
+  }
+
+  #forget({ run, bodies }: SessionCommand): void {
+    if (bodies === 0 && isFinal(run.state)) this.#live.delete(run.id)
+  }
+}
+
+const INTERNAL: LaneHandlerConfig = { mode: 'internal', timeoutMs: 60_000 }
+
+/** Nobody here knows what to do with commands of this type. */
+export const noHandler = (type: string): string => `No handler is registered for command type '${type}'`
+
+const timedOut = (timeoutMs: number): LaneError =>
+  new LaneError('COMMAND_TIMEOUT', `Command timed out after ${formatDuration(timeoutMs)}`)
+
+/** What the process after this one needs to know of a command; what cannot outlive its turn is not written. */
+function storedOptions(
+  kind: CommandKind,
+  handler: LaneHandlerConfig,
+  options: SubmitOptions | undefined,
+): SubmitOptions {
+  if (kind === 'model' || kind === 'control') return { ephemeral: true }
+  const stored: Stored = { session: { kind, handler } }
+  return { metadata: options?.metadata === undefined ? stored : { ...stored, metadata: options.metadata } }
+}
+
+/** Settles with the promise, or with the signal's reason when that comes first. */
+function untilStopped(promise: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
+  promise.catch(() => undefined)
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason)
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}

@@ -1,0 +1,71 @@
+/** The queue under a session: four lanes, made from the session's configuration. */
+import {
+  type Clock,
+  DeadLetterQueue,
+  EventEmitter,
+  type LaneDefinition,
+  QueueManager,
+  type Random,
+  type Storage,
+} from '../core/index.js'
+import { AlertManager, QueueMetrics } from '../observe/index.js'
+import type { ResolvedSessionConfig } from './config-resolution.js'
+import { SESSION_LANES, type SessionLane } from './lanes.js'
+
+/** Depths at which `enableAlerts` tells. */
+const WARNING_DEPTH = 50
+const CRITICAL_DEPTH = 100
+
+/** What the queue of a session is made with, beside its configuration. */
+export type SessionLanesOptions = {
+  readonly clock: Clock
+  readonly random: Random
+  readonly storage: Storage | undefined
+  readonly onFault: (error: unknown) => void
+}
+
+/** The queue under a session, with its parts that a session reads. */
+export type SessionLanes = {
+  readonly queue: QueueManager<SessionLane>
+  readonly emitter: EventEmitter
+  readonly letters: DeadLetterQueue | undefined
+}
+
+export function sessionLanes(config: ResolvedSessionConfig, options: SessionLanesOptions): SessionLanes {
+  const emitter = new EventEmitter()
+  const letters = config.deadLetters === 0 ? undefined : new DeadLetterQueue(config.deadLetters)
+  const queue = new QueueManager<SessionLane>({
+    lanes: Object.fromEntries(SESSION_LANES.map((lane) => [lane, laneOf(lane, config)])) as Record<
+      SessionLane,
+      LaneDefinition
+    >,
+    maxConcurrency: config.maxConcurrency,
+    deadLetters: letters,
+    events: emitter,
+    storage: options.storage,
+    onFault: options.onFault,
+    metrics: config.metrics ? QueueMetrics.local() : undefined,
+    alerts: config.alerts ? AlertManager.withQueueDepthAlerts(WARNING_DEPTH, CRITICAL_DEPTH) : undefined,
+    clock: options.clock,
+    random: options.random,
+  })
+  return { queue, emitter, letters }
+}
+
+function laneOf(lane: SessionLane, config: ResolvedSessionConfig): LaneDefinition {
+  // Only slots that all lanes share can be lacking to one of them.
+  const isCapped = config.maxConcurrency !== undefined
+  const limits = [...(config.rateLimit === undefined ? [] : [config.rateLimit]), ...config.laneRateLimits[lane]]
+  return {
+    priority: SESSION_LANES.indexOf(lane),
+    maxConcurrency: config.concurrency[lane],
+    timeoutMs: config.timeoutMs[lane],
+    retry: config.retry,
+    rateLimit: limits.length === 0 ? undefined : limits,
+    priorityBoost: config.boost,
+    pressureThreshold: config.pressureThreshold,
+    protected: lane === 'control',
+    preempts: isCapped && (lane === 'control' || lane === 'query'),
+    preemptible: isCapped && lane === 'generate',
+  }
+}

@@ -1,0 +1,159 @@
+/** The parts of a session, put together: what `SessionQueue` is the facade of. */
+import { type Clock, errorText, type QueueManager, type Random } from '../core/index.js'
+import { ToolChecks } from './checks.js'
+import { Commands, type LocalWork } from './commands.js'
+import type { LaneHandlerConfig } from './config-handler.js'
+import { DEFAULT_HANDLER } from './config-handler.js'
+import type { AttemptPlace, ContextSession, SessionContext } from './context.js'
+import { Control } from './control.js'
+import { DirectRuns } from './direct-runs.js'
+import { SessionEvents } from './event-stream.js'
+import { ExternalTasks } from './external-tasks.js'
+import { SESSION_LANES, type SessionLane } from './lanes.js'
+import { forwardQueueEvents } from './queue-events.js'
+import { type SessionLanes, sessionLanes } from './session-lanes.js'
+import { checkedSessionOptions, type SessionQueueOptions } from './session-options.js'
+import { SessionStart } from './session-start.js'
+import { LaneTally } from './stats.js'
+import { Submissions } from './submissions.js'
+import { type ToolCall, type ToolResult, toolOutput } from './tool-call.js'
+import { ToolRunner } from './tool-runner.js'
+import { Turns } from './turns.js'
+
+/** How long the next turn waits for what the one before left running. */
+const TURN_STOP_MS = 30_000
+
+export class SessionParts {
+  readonly sessionId: string
+  readonly events: SessionEvents
+  /** The present handler of each lane. */
+  readonly handlers: Record<SessionLane, LaneHandlerConfig>
+  /** Local code by command type. */
+  readonly local = new Map<string, LocalWork>()
+  /** Undefined for a session without a queue. */
+  readonly lanes: SessionLanes | undefined
+  readonly commands: Commands
+  readonly external: ExternalTasks
+  readonly checks: ToolChecks
+  readonly runner: ToolRunner
+  readonly submissions: Submissions
+  readonly turns: Turns
+  readonly control: Control
+  readonly direct: DirectRuns
+  readonly tally = new LaneTally()
+  readonly start: SessionStart
+  readonly #options: SessionQueueOptions
+
+  /** `CONFIG_INVALID` names the option that is wrong. */
+  constructor(options: SessionQueueOptions) {
+    const { sessionId, config, clock, random } = checkedSessionOptions(options)
+    this.#options = options
+    this.sessionId = sessionId
+    this.events = new SessionEvents(clock)
+    this.checks = new ToolChecks(options, clock, this.events)
+    this.handlers = { ...(config?.handlers ?? INTERNAL) }
+    this.external = new ExternalTasks({ sessionId, clock, random, events: this.events })
+    const onFault = (error: unknown): void => options.onFault?.(error)
+    this.lanes = config && sessionLanes(config, { clock, random, storage: options.storage, onFault })
+    this.lanes?.queue.observe(this.tally)
+    const context: ContextSession = {
+      output: (call, delta) => this.#output(call, delta),
+      runNested: (calls, parent) => this.#runNested(calls, parent),
+    }
+    this.commands = new Commands({
+      ...context,
+      clock,
+      // never used without one: every way to it asks first
+      queue: this.lanes?.queue as QueueManager<SessionLane>,
+      external: this.external,
+      handlers: this.handlers,
+      timeoutMs: config?.timeoutMs ?? NO_TIMEOUTS,
+      retry: config?.retry,
+      hasStorage: options.storage !== undefined,
+      localOf: (type) => this.localOf(type),
+      bodyEnded: () => this.control.looked(),
+    })
+    this.direct = new DirectRuns(context, () => this.control.looked())
+    this.runner = this.#newRunner()
+    this.submissions = this.#newSubmissions()
+    this.turns = new Turns(() => this.control.untilStopped(undefined, TURN_STOP_MS))
+    this.control = this.#newControl(clock, random)
+    this.start = new SessionStart(this.lanes?.queue, this.commands, (type) => this.localOf(type) !== undefined)
+    if (this.lanes === undefined) return
+    const { emitter, letters } = this.lanes
+    forwardQueueEvents({ emitter, letters, events: this.events, known: (id) => this.commands.known(id) })
+  }
+
+  /** What a command type runs here: its handler, else `execute`, which is never asked for `json`. */
+  localOf(type: string): LocalWork | undefined {
+    const own = this.local.get(type)
+    const { execute } = this.#options
+    if (own !== undefined || execute === undefined || type === 'json') return own
+    return (args, context) => outputOf(execute(type, args as Record<string, unknown>, context))
+  }
+
+  #runNested(calls: readonly ToolCall[], parent: SessionContext): Promise<ToolResult[]> {
+    return this.runner.run(calls, { options: {}, parent })
+  }
+
+  #output({ toolCallId, type }: Pick<AttemptPlace, 'toolCallId' | 'type'>, delta: string): void {
+    if (toolCallId !== undefined) this.events.emit('tool_output_delta', { id: toolCallId, name: type, delta })
+  }
+
+  #newRunner(): ToolRunner {
+    return new ToolRunner({
+      events: this.events,
+      checks: this.checks,
+      isDirect: this.lanes === undefined,
+      localOf: (type) => this.localOf(type),
+      isExternal: (lane) => this.handlers[lane].mode === 'external',
+      submit: (request) => this.commands.submit(request),
+      nested: (request, parent) => this.commands.nested(request, parent),
+      direct: (request, signal) => this.direct.run(request, signal),
+      fault: (error) => this.#fault(error),
+    })
+  }
+
+  #newSubmissions(): Submissions {
+    return new Submissions({
+      submit: (request) => this.commands.submit(request),
+      live: (id) => this.commands.get(id),
+      localOf: (type) =>
+        this.local.has(type) || this.#options.executes?.(type) !== false ? this.localOf(type) : undefined,
+      hasHandler: (type) => this.local.has(type),
+      handlerOf: (lane) => this.handlers[lane],
+      routeDirect: (lane, payload) => this.#options.routeDirect?.(lane, payload),
+    })
+  }
+
+  #newControl(clock: Clock, random: Random): Control {
+    return new Control({
+      clock,
+      random,
+      events: this.events,
+      commands: this.commands,
+      turns: this.turns,
+      queue: this.lanes?.queue,
+      endToolCalls: (error) => this.runner.end(error),
+      direct: this.direct,
+    })
+  }
+
+  #fault(error: unknown): void {
+    this.events.emit('queue.fault', { error: errorText(error) })
+    try {
+      this.#options.onFault?.(error)
+    } catch {
+      // whoever hears of faults has nobody to tell of theirs
+    }
+  }
+}
+
+const outputOf = (given: unknown): unknown => (given instanceof Promise ? given.then(toolOutput) : toolOutput(given))
+
+const NO_TIMEOUTS = { control: undefined, query: undefined, execute: undefined, generate: undefined }
+
+const INTERNAL = Object.fromEntries(SESSION_LANES.map((lane) => [lane, DEFAULT_HANDLER])) as Record<
+  SessionLane,
+  LaneHandlerConfig
+>

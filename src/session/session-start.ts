@@ -1,0 +1,57 @@
+/** The start of a session's queue: implied by its first use, and with a storage by way of what that holds. */
+import type { QueueManager } from '../core/index.js'
+import type { Commands } from './commands.js'
+import type { SessionLane } from './lanes.js'
+
+export class SessionStart {
+  readonly #queue: QueueManager<SessionLane> | undefined
+  readonly #commands: Commands
+  readonly #hasLocal: (type: string) => boolean
+  #started: Promise<void> | undefined
+
+  constructor(queue: QueueManager<SessionLane> | undefined, commands: Commands, hasLocal: (type: string) => boolean) {
+    this.#queue = queue
+    this.#commands = commands
+    this.#hasLocal = hasLocal
+  }
+
+  begin(): Promise<void> {
+    this.#started ??= this.#begin()
+    return this.#started
+  }
+
+  /** Begins, if nobody has. A start that fails is told by every command: the queue refuses them. */
+  implied(): void {
+    if (this.#started === undefined) this.begin().catch(() => undefined)
+  }
+
+  async #begin(): Promise<void> {
+    const queue = this.#queue
+    if (queue === undefined) return
+    if (queue.storage !== undefined) await this.#serveStored(queue)
+    await queue.start()
+  }
+
+  /**
+   * What the process before has left: its tool calls are to be settled, and its direct submissions to be run where this
+   * process knows how. The others wait until a handler for their type is registered.
+   */
+  async #serveStored(queue: QueueManager<SessionLane>): Promise<void> {
+    for (const state of ['pending', 'delayed', 'active'] as const) {
+      let cursor: string | undefined
+      do {
+        const page = await queue.list({ state, limit: 1000, cursor })
+        for (const { commandType, metadata } of page.items) {
+          if (needsNoCode(metadata) || this.#hasLocal(commandType)) this.#commands.serve(commandType)
+        }
+        cursor = page.nextCursor
+      } while (cursor !== undefined)
+    }
+  }
+}
+
+/** Whether nothing has to be known here of a stored command: its turn is over, or it is done outside. */
+function needsNoCode(metadata: unknown): boolean {
+  const { session } = new Object(metadata) as { session?: { kind?: string; handler?: { mode?: string } } }
+  return session?.kind === 'tool' || session?.handler?.mode === 'external'
+}

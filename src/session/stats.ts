@@ -1,0 +1,90 @@
+/** Counts of a session, and its dead letters, as plain data. */
+import type { Observation, ObservedLane, QueueManager, QueueObserver } from '../core/index.js'
+import type { HandlerMode, LaneHandlerConfig } from './config-handler.js'
+import { SESSION_LANES, type SessionLane } from './lanes.js'
+
+/** Counts of one lane. */
+export type SessionLaneStats = {
+  readonly lane: SessionLane
+  /** Commands that wait for a slot. */
+  readonly pending: number
+  /** Commands that run, or wait for a worker outside. */
+  readonly active: number
+  /** Commands that wait for their time: a delay, a retry in back-off. */
+  readonly delayed: number
+  readonly maxConcurrency: number
+  readonly handlerMode: HandlerMode
+  /** Commands that have completed, and that have failed for good, since the session was made. */
+  readonly completed: number
+  readonly failed: number
+}
+
+/** Counts of a session. */
+export type SessionQueueStats = {
+  readonly totalPending: number
+  readonly totalActive: number
+  /** External tasks that wait for their result. */
+  readonly externalPending: number
+  /** By lane; empty for a session without a queue. */
+  readonly lanes: Readonly<Partial<Record<SessionLane, SessionLaneStats>>>
+}
+
+/** A command that failed for good. */
+export type SessionDeadLetter = {
+  readonly command_id: string
+  readonly command_type: string
+  readonly lane_id: SessionLane
+  readonly error: string
+  readonly attempts: number
+  /** RFC 3339. */
+  readonly failed_at: string
+}
+
+/** Counts outcomes by lane. */
+export class LaneTally implements Observation {
+  readonly completed = zeros()
+  readonly failed = zeros()
+
+  observe(): QueueObserver {
+    return {
+      observerOf: ({ id }: ObservedLane) => {
+        const lane = id as SessionLane
+        return (fact) => {
+          if (fact === 'completed') this.completed[lane]++
+          else if (fact === 'failed' || fact === 'timed_out') this.failed[lane]++
+        }
+      },
+    }
+  }
+}
+
+const zeros = (): Record<SessionLane, number> => ({ control: 0, query: 0, execute: 0, generate: 0 })
+
+export function sessionStats(
+  queue: QueueManager<SessionLane> | undefined,
+  handlers: Readonly<Record<SessionLane, LaneHandlerConfig>>,
+  externalPending: number,
+  { completed, failed }: LaneTally,
+): SessionQueueStats {
+  if (queue === undefined) return { totalPending: 0, totalActive: 0, externalPending: 0, lanes: {} }
+  const { totalPending, totalActive, lanes } = queue.stats()
+  const laneOf = (lane: SessionLane): SessionLaneStats => {
+    const { pending = 0, active = 0, delayed = 0, max = 0 } = lanes[lane] ?? {}
+    return {
+      lane,
+      pending,
+      active,
+      delayed,
+      maxConcurrency: max,
+      handlerMode: handlers[lane].mode,
+      completed: completed[lane],
+      failed: failed[lane],
+    }
+  }
+  return {
+    totalPending,
+    totalActive,
+    externalPending,
+    lanes: Object.fromEntries(SESSION_LANES.map((lane) => [lane, laneOf(lane)])),
+  }
+}
