@@ -22,6 +22,14 @@ const beginnings: readonly EngineCase[] = [
     },
   ],
   [
+    'open-closed-at-once',
+    'is closed as soon as it is open without a fault',
+    async (stage) => {
+      for (let times = 0; times < 5; times++) await (await stage.peer()).engine.close()
+      // what they report is judged at the end of every case
+    },
+  ],
+  [
     'open-second-queue',
     'refuses a second queue with CONFLICT, and serves the first as before',
     async (stage) => {

@@ -152,11 +152,14 @@ export class Database {
     return this.run(({ query, now }) => tell(query, channel, text, now))
   }
 
+  /** From now on, or from the next connection on, which listens to all there is. */
   async subscribe(channels: readonly string[], handler: Handler): Promise<void> {
     for (const channel of channels) this.#channels.set(channel, handler)
-    const client = this.#listen?.client
-    if (client === undefined) throw unavailable('The server cannot be reached')
-    for (const channel of channels) await client.query(`LISTEN ${quoted(channel)}`)
+    try {
+      for (const channel of channels) await this.#listen?.client?.query(`LISTEN ${quoted(channel)}`)
+    } catch (error) {
+      if (!isPgAway(error)) throw error
+    }
   }
 
   unsubscribe(channel: string): void {
