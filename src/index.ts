@@ -63,6 +63,7 @@ export {
   type FinalState,
   type FunctionCommand,
   type Handler,
+  type HandlerResolver,
   type HandlerResult,
   isLaneError,
   JsonCommand,

@@ -9,9 +9,9 @@ import { sumOfCosts } from '../policy/index.js'
 import { JsonCommand, payloadOf, Work } from './command.js'
 import { Context, type ContextHost } from './context.js'
 import type { QueueCore } from './core.js'
-import type { AnyHandler } from './core-parts.js'
 import type { Entry, Traits } from './entry.js'
 import { formatDuration, LaneError } from './errors.js'
+import type { AnyHandler } from './handlers.js'
 import type { Interruption } from './interruption.js'
 import type { Journal } from './journal.js'
 import { freeKey, holdKey } from './keys.js'
@@ -52,7 +52,7 @@ export class Attempts implements SlotOwner, BodyStopper {
   start(entry: Entry, loan?: Loan): void {
     const core = this.#core
     const { run, lane, body } = entry
-    const handler = Work.is(body) ? undefined : core.handlerOf(run.commandType)
+    const handler = Work.is(body) ? undefined : core.handlers.of(run.commandType)
     if (handler === undefined && !Work.is(body)) return this.#noHandler(entry)
     const slot = this.#pool.pop() ?? this.#newSlot()
     const traits = entry.details?.traits
@@ -230,7 +230,7 @@ export class Attempts implements SlotOwner, BodyStopper {
   #perform({ body, run }: Entry, context: Context): unknown {
     const { command } = body as Work
     if (typeof command === 'function') return command(context)
-    const handler = command instanceof JsonCommand ? this.#core.handlerOf(run.commandType) : undefined
+    const handler = command instanceof JsonCommand ? this.#core.handlers.of(run.commandType) : undefined
     return handler === undefined ? command.execute(context) : handler(payloadOf(body), context)
   }
 

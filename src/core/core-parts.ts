@@ -1,14 +1,10 @@
 /** What a queue's core is made of. */
 import type { Clock } from './clock.js'
-import type { CommandContext } from './context.js'
 import type { DeadLetterQueue } from './dead-letters.js'
 import type { LogOptions } from './event-log.js'
 import type { EventEmitter } from './event-stream.js'
 import type { Random } from './random.js'
 import type { Tracing } from './tracing.js'
-
-/** A handler as it is called. */
-export type AnyHandler = (payload: unknown, context: CommandContext) => unknown
 
 /** What the core is made of. */
 export type CoreParts = {

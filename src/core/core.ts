@@ -9,7 +9,7 @@
 import { RateLimitGroup } from '../policy/index.js'
 import { Alarms } from './alarms.js'
 import { type Clock, instantText } from './clock.js'
-import type { AnyHandler, CoreParts } from './core-parts.js'
+import type { CoreParts } from './core-parts.js'
 import type { DeadLetterQueue } from './dead-letters.js'
 import type { PayloadSchema } from './definition.js'
 import type { EngineLink } from './engine-link.js'
@@ -18,6 +18,7 @@ import { errorText, LaneError, show } from './errors.js'
 import { EventLog, type Logger } from './event-log.js'
 import type { EventEmitter } from './event-stream.js'
 import type { EventKey, EventPayloads } from './events.js'
+import { Handlers } from './handlers.js'
 import type { Journal } from './journal.js'
 import type { LaneState } from './lane.js'
 import { LanePolicies } from './lane-policies.js'
@@ -50,10 +51,8 @@ export class QueueCore {
   readonly lanes = new Map<string, LaneState>()
   /** Every slot that exists, in use or waiting for its next use. */
   readonly slots: Slot[] = []
-  readonly #handlers = new Map<string, AnyHandler>()
+  readonly handlers = new Handlers((error) => this.fault(error))
   /** The handler asked for last: most queues ask for the same one many times in a row. */
-  #recentType: string | undefined
-  #recentHandler: AnyHandler | undefined
   /** The lane submitted to last, for the same reason. */
   #recentLane: LaneState | undefined
   /** Schemas of payloads, by command type, of handlers that were registered with a definition. */
@@ -287,18 +286,6 @@ export class QueueCore {
     if (!entry.more.isListed) return
     entry.more.isListed = false
     this.byId.delete(entry.run.id)
-  }
-
-  setHandler(type: string, handler: AnyHandler): void {
-    this.#handlers.set(type, handler)
-    this.#recentType = undefined
-  }
-
-  handlerOf(type: string): AnyHandler | undefined {
-    if (type === this.#recentType) return this.#recentHandler
-    this.#recentHandler = this.#handlers.get(type)
-    this.#recentType = this.#recentHandler === undefined ? undefined : type
-    return this.#recentHandler
   }
 
   /** The commands that run in a lane. */

@@ -26,7 +26,7 @@ import { checkObservation, type Observation, Observers } from './observation.js'
 import { checkInteger, checkText } from './options.js'
 import { type Outcome, outcomeOf } from './outcome.js'
 import { Outcomes } from './outcomes.js'
-import { unpark } from './parked.js'
+import { unpark, unparkAll } from './parked.js'
 import { runPass } from './pass.js'
 import { PROGRESS_CAPACITY, ProgressReader } from './progress.js'
 import { newCore, type QueueOptions } from './queue-options.js'
@@ -46,6 +46,9 @@ export type HandlerResult<R> = R | Outcome | Promise<R | Outcome>
 
 /** Does the work of one command type. */
 export type Handler<P = unknown, R = unknown> = (payload: P, context: CommandContext<P>) => HandlerResult<R>
+
+/** Gives the handler of a command type that has none of its own; undefined when there is none here. */
+export type HandlerResolver = (commandType: string) => Handler | undefined
 
 /** Lane ids that are known, with any other still allowed: completion without a cage. */
 export type LaneName<L extends string> = L | (string & {})
@@ -132,8 +135,19 @@ export class QueueManager<L extends string = string> {
     const { payload, result }: Pick<CommandDefinition, 'payload' | 'result'> = typeof which === 'function' ? which : {}
     if (payload === undefined) this.#core.payloadSchemas.delete(type)
     else this.#core.payloadSchemas.set(type, payload)
-    this.#core.setHandler(type, result === undefined ? handler : checkedResults(type, handler, result))
+    this.#core.handlers.set(type, result === undefined ? handler : checkedResults(type, handler, result))
     unpark(this.#core, type)
+  }
+
+  /**
+   * Asks for the handler of each command whose type has none of its own, when its turn comes; undefined when there is none
+   * here. For types that are not known before, such as the tools of a server that comes and goes. A later call replaces
+   * the function. One that throws is a `queue.fault`, and gives no handler.
+   */
+  resolveHandler(resolve: HandlerResolver): void {
+    if (typeof resolve !== 'function') throw configInvalid('resolveHandler resolve', 'a function', resolve)
+    this.#core.handlers.resolveBy(resolve)
+    unparkAll(this.#core)
   }
 
   /**

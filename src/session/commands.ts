@@ -4,6 +4,7 @@
  */
 import {
   type Clock,
+  type Command,
   type CommandContext,
   type CommandRun,
   formatDuration,
@@ -38,6 +39,8 @@ export type CommandRequest = {
   readonly options?: SubmitOptions | undefined
   /** How it is handled, when that was settled before. Default: as its lane's commands are at its submit. */
   readonly handler?: LaneHandlerConfig | undefined
+  /** Its caller has brought the code: nobody else has it. */
+  readonly isBrought?: boolean | undefined
 }
 
 /** A command of the session that has not settled, or whose body has not ended. */
@@ -45,13 +48,26 @@ export class SessionCommand {
   readonly request: CommandRequest
   readonly handler: LaneHandlerConfig
   readonly run: CommandRun
-  /** Bodies that run: its own, those of calls made inside it, a timed-out one beside its retry. */
+  /** Whether an engine has it: any process may run it. */
+  readonly isShared: boolean
+  /** Bodies that run here: its own, those of calls made inside it, a timed-out one beside its retry. */
   bodies = 0
 
-  constructor(request: CommandRequest, handler: LaneHandlerConfig, run: CommandRun) {
+  constructor(request: CommandRequest, handler: LaneHandlerConfig, run: CommandRun, isShared: boolean) {
     this.request = request
     this.handler = handler
     this.run = run
+    this.isShared = isShared
+  }
+
+  /** Whether it runs, or may run where nobody here sees it. */
+  get isRunning(): boolean {
+    return this.bodies > 0 || this.isElsewhere
+  }
+
+  /** Whether another process has it or will. */
+  get isElsewhere(): boolean {
+    return this.isShared && this.bodies === 0 && !isFinal(this.run.state)
   }
 }
 
@@ -67,11 +83,13 @@ export type CommandsHost = ContextSession & {
   readonly timeoutMs: Readonly<Record<SessionLane, number | undefined>>
   /** What somebody has asked for: it holds for every lane and mode. */
   readonly retry: RetryPolicy | undefined
-  readonly hasStorage: boolean
+  /** Who has the commands that are not this process's alone. */
+  readonly keeper: 'storage' | 'engine' | undefined
+  readonly sessionId: string
   /** What a command type runs here. */
   localOf(type: string): LocalWork | undefined
-  /** A body has ended: somebody may wait for that. */
-  bodyEnded(): void
+  /** A body has ended, or a command: somebody may wait for that. */
+  ended(command: SessionCommand | undefined): void
 }
 
 /** Read-only tools are tried again; what may not be repeatable is not. */
@@ -86,6 +104,7 @@ export class Commands {
   readonly #others = { bodies: 0 }
   /** Types that the queue has a handler for. */
   readonly #types = new Set<string>()
+  readonly #handler = (payload: unknown, context: CommandContext): unknown => this.#attempt(payload, context)
 
   constructor(host: CommandsHost) {
     this.#host = host
@@ -104,7 +123,12 @@ export class Commands {
   serve(type: string): void {
     if (this.#types.has(type)) return
     this.#types.add(type)
-    this.#host.queue.handle(type, (payload, context) => this.#attempt(payload, context))
+    this.#host.queue.handle(type, this.#handler)
+  }
+
+  /** The queue is to call the session for all that has code here, and to leave the rest to other processes. */
+  serveAll(): void {
+    this.#host.queue.resolveHandler((type) => (this.#host.localOf(type) === undefined ? undefined : this.#handler))
   }
 
   /** What its events say of a command. */
@@ -120,17 +144,28 @@ export class Commands {
   submit(request: CommandRequest): CommandRun {
     const { lane, type, payload, kind } = request
     const handler = request.handler ?? (kind === 'control' ? INTERNAL : this.#host.handlers[lane])
-    this.serve(type)
-    const run = this.#host.queue.submit(lane, { type, payload }, this.#optionsOf(request, handler))
+    const { keeper, queue } = this.#host
+    const isShared = keeper === 'engine' && isToShare(request, handler)
+    if (keeper !== 'engine') this.serve(type)
+    const command = keeper === 'engine' && !isShared ? this.#ownCommand(type, payload) : { type, payload }
+    const run = queue.submit(lane, command, this.#optionsOf(request, handler, isShared))
     if (this.#live.has(run.id)) return run // the same id again: the same command
-    this.#keep(new SessionCommand(request, handler, run))
+    this.#keep(new SessionCommand(request, handler, run, isShared))
     return run
+  }
+
+  /** What no other process may take: it brings its code along. */
+  #ownCommand(commandType: string, payload: unknown): Command {
+    return { commandType, execute: (context) => this.#attempt(payload, context) }
   }
 
   #keep(command: SessionCommand): void {
     const { run } = command
     this.#live.set(run.id, command)
-    const settled = (): void => this.#forget(command)
+    const settled = (): void => {
+      this.#forget(command)
+      this.#host.ended(command)
+    }
     run.then(settled, settled)
   }
 
@@ -161,16 +196,27 @@ export class Commands {
     }
   }
 
+  /** Tool calls that another process has or will have. */
+  callsElsewhere(): readonly SessionCommand[] {
+    return [...this.#live.values()].filter(({ isElsewhere, request }) => isElsewhere && request.kind === 'tool')
+  }
+
+  /** How many of a lane's wait elsewhere, or run there. */
+  countElsewhere(lane: SessionLane): number {
+    return [...this.#live.values()].filter(({ isElsewhere, request }) => isElsewhere && request.lane === lane).length
+  }
+
   /** Whether a body runs that belongs to none of the live ones. */
   get runsOthers(): boolean {
     return this.#others.bodies > 0
   }
 
-  #optionsOf({ lane, type, kind, options }: CommandRequest, handler: LaneHandlerConfig): SubmitOptions | undefined {
-    const { hasStorage } = this.#host
+  #optionsOf(request: CommandRequest, handler: LaneHandlerConfig, isShared: boolean): SubmitOptions | undefined {
+    const { lane, type, options } = request
+    const { keeper } = this.#host
     const isExternal = handler.mode === 'external'
     const isRetried = this.#retriesQuery(lane, type, handler)
-    if (!hasStorage && !isExternal) {
+    if (keeper === undefined && !isExternal) {
       if (!isRetried) return options
       return options === undefined ? RETRIED : { retry: QUERY_RETRY, ...options }
     }
@@ -179,8 +225,16 @@ export class Commands {
       ...options,
       // the handler's timeout governs the wait, whatever the lane or the submit says
       ...(isExternal ? { timeoutMs: handler.timeoutMs } : {}),
-      ...(hasStorage ? storedOptions(kind, handler, options) : {}),
+      ...(keeper === 'storage' ? storedOptions(request, handler) : {}),
+      ...(keeper === 'engine' ? this.#sharedOptions(request, isShared) : {}),
     }
+  }
+
+  /** What is seen of a shared command in every process. */
+  #sharedOptions({ kind, toolCallId, options }: CommandRequest, isShared: boolean): SubmitOptions {
+    if (!isShared) return { ephemeral: true }
+    const session = { id: this.#host.sessionId, kind, ...(toolCallId === undefined ? {} : { toolCallId }) }
+    return { metadata: options?.metadata === undefined ? { session } : { session, metadata: options.metadata } }
   }
 
   #retriesQuery(lane: SessionLane, type: string, { mode }: LaneHandlerConfig): boolean {
@@ -189,7 +243,9 @@ export class Commands {
 
   #attempt(payload: unknown, context: CommandContext): unknown {
     const command = this.#live.get(context.id)
-    if (command === undefined) return this.#recovered(payload, context)
+    if (command === undefined) {
+      return this.#host.keeper === 'engine' ? this.#foreign(payload, context) : this.#recovered(payload, context)
+    }
     const { request, handler } = command
     return this.#perform(request, handler, new SessionContext(context, request, this.#host))
   }
@@ -206,11 +262,25 @@ export class Commands {
     return this.#perform(request, handler, new SessionContext(context, request, this.#host))
   }
 
+  /** A command of another session, or of another process: no turn of this one waits for it. */
+  async #foreign(payload: unknown, base: CommandContext): Promise<unknown> {
+    const { commandType: type, laneId } = base
+    const local = this.#host.localOf(type)
+    const request: CommandRequest = { lane: laneId as SessionLane, type, payload, kind: 'direct', local }
+    const context = new SessionContext(base, request, this.#host)
+    try {
+      return await this.#byMode(request, INTERNAL, context)
+    } finally {
+      context.isLive = false
+    }
+  }
+
   /** From now on it can be cancelled and waited for like one that was submitted here. */
   #adopt(request: CommandRequest, handler: LaneHandlerConfig, id: string): void {
     const { lane, type, payload } = request
     if (this.#host.queue.isShuttingDown) return
-    this.#keep(new SessionCommand(request, handler, this.#host.queue.submit(lane, { type, payload }, { id })))
+    const run = this.#host.queue.submit(lane, { type, payload }, { id })
+    this.#keep(new SessionCommand(request, handler, run, false))
   }
 
   async #perform(request: CommandRequest, handler: LaneHandlerConfig, context: SessionContext): Promise<unknown> {
@@ -224,7 +294,7 @@ export class Commands {
       context.isLive = false
       counted.bodies--
       if (own !== undefined) this.#forget(own)
-      this.#host.bodyEnded()
+      this.#host.ended(undefined)
     }
   }
 
@@ -278,12 +348,12 @@ export const noHandler = (type: string): string => `No handler is registered for
 const timedOut = (timeoutMs: number): LaneError =>
   new LaneError('COMMAND_TIMEOUT', `Command timed out after ${formatDuration(timeoutMs)}`)
 
+/** What other processes can do as well: not the model's calls, nor what brings its code, nor what this session's outside does. */
+const isToShare = ({ kind, isBrought, options }: CommandRequest, { mode }: LaneHandlerConfig): boolean =>
+  mode === 'internal' && (kind === 'tool' || kind === 'direct') && isBrought !== true && options?.ephemeral !== true
+
 /** What the process after this one needs to know of a command; what cannot outlive its turn is not written. */
-function storedOptions(
-  kind: CommandKind,
-  handler: LaneHandlerConfig,
-  options: SubmitOptions | undefined,
-): SubmitOptions {
+function storedOptions({ kind, options }: CommandRequest, handler: LaneHandlerConfig): SubmitOptions {
   if (kind === 'model' || kind === 'control') return { ephemeral: true }
   const stored: Stored = { session: { kind, handler } }
   return { metadata: options?.metadata === undefined ? stored : { ...stored, metadata: options.metadata } }

@@ -14,9 +14,10 @@ import {
   type Random,
   refuseUnknown,
 } from '../core/index.js'
-import type { Commands, SessionCommand } from './commands.js'
+import type { CommandRequest, Commands, SessionCommand } from './commands.js'
 import type { DirectRuns } from './direct-runs.js'
 import type { SessionEvents } from './event-stream.js'
+import type { Gate } from './gate.js'
 import { SESSION_LANES, type SessionLane, sessionLane } from './lanes.js'
 import type { Turns } from './turns.js'
 import { newUuid } from './uuid.js'
@@ -72,6 +73,7 @@ export type ControlHost = {
   readonly events: SessionEvents
   readonly commands: Commands
   readonly turns: Turns
+  readonly gate: Gate
   readonly queue: QueueManager<SessionLane> | undefined
   /** Ends every `runToolCalls` under way, what they have not submitted too. */
   endToolCalls(error: Error): void
@@ -104,14 +106,18 @@ export class Control {
   /** Starts nothing more in query, execute and generate; what runs goes on to its end. */
   pause(): ControlAction {
     return this.#perform('pause', undefined, STOP_TIMEOUT_MS, () => {
-      for (const lane of PAUSED_LANES) this.#host.queue?.lane(lane).pause()
+      const { queue, gate } = this.#host
+      if (queue?.engine === undefined) for (const lane of PAUSED_LANES) queue?.lane(lane).pause()
+      else gate.shut()
       return { cancelled: 0, stopping: undefined, forEver: true }
     })
   }
 
   resume(): ControlAction {
     return this.#perform('resume', undefined, STOP_TIMEOUT_MS, () => {
-      for (const lane of PAUSED_LANES) this.#host.queue?.lane(lane).resume()
+      const { queue, gate } = this.#host
+      if (queue?.engine === undefined) for (const lane of PAUSED_LANES) queue?.lane(lane).resume()
+      else gate.open()
       return { cancelled: 0, stopping: [], forEver: false }
     })
   }
@@ -121,11 +127,13 @@ export class Control {
     return this.#perform('cancel', scope, stopTimeoutMs, () => {
       const { commands, turns } = this.#host
       const error = cancelledError(reason)
-      const meant = [...commands.live].filter((command) => isMeant(command, scope, id, lane))
+      const asks: Asks = { scope, id, lane }
+      const meant = [...commands.live].filter((command) => isMeant(command, asks))
       const wholeTurn = scope === 'turn' || scope === 'session'
       if (wholeTurn || scope === 'tools') this.#host.endToolCalls(error)
       let cancelled = wholeTurn ? this.#host.direct.cancel(error) : 0
       if (scope === 'queued' || scope === 'session') cancelled += turns.cancelWaiting(error)
+      cancelled += this.#host.gate.refuse(error, (request) => isHeldFor(request, asks))
       for (const { run } of meant) if (run.cancel(reason)) cancelled++
       cancelled += this.#cancelStored(scope, lane, reason)
       // after its commands, which it would end too: each is counted
@@ -143,10 +151,14 @@ export class Control {
   }
 
   /** Resolves when no body of these commands runs, or the limit has passed: then with what still runs. */
-  untilStopped(commands: readonly SessionCommand[] | undefined, limitMs: number): Promise<readonly SessionCommand[]> {
+  untilStopped(
+    commands: readonly SessionCommand[] | undefined,
+    limitMs: number,
+    counts: (command: SessionCommand) => boolean = () => true,
+  ): Promise<readonly SessionCommand[]> {
     const { clock, commands: all, direct } = this.#host
     const running = (): SessionCommand[] =>
-      [...(commands ?? all.live)].filter(({ bodies, request }) => bodies > 0 && request.kind !== 'control')
+      [...(commands ?? all.live)].filter((one) => one.isRunning && one.request.kind !== 'control' && counts(one))
     const isOver = (): boolean =>
       running().length === 0 && (commands !== undefined || !(direct.isRunning || all.runsOthers))
     if (isOver()) return Promise.resolve([])
@@ -166,11 +178,12 @@ export class Control {
 
   /** Resolves when nothing waits for a slot, nothing runs and the turn is over, or the limit has passed; whether something is left. */
   async untilQuiet(limitMs: number): Promise<boolean> {
-    const { clock, queue, turns, direct } = this.#host
+    const { clock, queue, turns, direct, commands } = this.#host
     const isQuiet = (): boolean => {
       const { totalPending, totalActive, lanes } = queue?.stats() ?? { totalPending: 0, totalActive: 0, lanes: {} }
       const isPaused = Object.values(lanes).some(({ paused }) => paused)
-      return (isPaused || totalPending === 0) && totalActive === 0 && !turns.isBusy && !direct.isRunning
+      const isOver = (isPaused || totalPending === 0) && totalActive === 0 && commands.callsElsewhere().length === 0
+      return isOver && !turns.isBusy && !direct.isRunning
     }
     if (isQuiet()) return false
     return new Promise((resolve) => {
@@ -248,18 +261,28 @@ export class Control {
   }
 }
 
-function isMeant(
-  command: SessionCommand,
-  scope: CancelScope,
-  id: string | undefined,
-  lane: SessionLane | undefined,
-): boolean {
-  const { request, run } = command
+type Asks = {
+  readonly scope: CancelScope
+  readonly id: string | undefined
+  readonly lane: SessionLane | undefined
+}
+
+/** What waits for the end of a pause has not begun, and has no id yet. */
+function isHeldFor(request: CommandRequest, { scope, lane }: Asks): boolean {
+  if (scope === 'turn') return request.kind !== 'direct'
+  if (scope === 'tools') return request.kind === 'tool'
+  if (scope === 'lane') return request.lane === lane
+  return scope !== 'command'
+}
+
+function isMeant(command: SessionCommand, { scope, id, lane }: Asks): boolean {
+  const { request, run, isElsewhere } = command
   const { kind } = request
   if (kind === 'control') return false
   if (scope === 'turn') return kind === 'tool' || kind === 'model'
   if (scope === 'tools') return kind === 'tool'
-  if (scope === 'queued') return run.state === 'pending' || run.state === 'delayed'
+  // whether it has begun elsewhere is not known here
+  if (scope === 'queued') return !isElsewhere && (run.state === 'pending' || run.state === 'delayed')
   if (scope === 'lane') return request.lane === lane
   return scope === 'command' ? run.id === id : true
 }

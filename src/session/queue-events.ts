@@ -1,9 +1,9 @@
 /** What the queue under a session tells, as events of the session. Heard only while somebody reads. */
-import type { DeadLetterQueue, EventEmitter, EventKey, EventPayloads } from '../core/index.js'
+import type { DeadLetter, DeadLetterQueue, EventEmitter, EventKey, EventPayloads } from '../core/index.js'
 import type { RetryPolicyFields } from '../policy/index.js'
 import { RetryPolicy } from '../policy/index.js'
 import type { SessionEvents } from './event-stream.js'
-import type { SessionEventType } from './events.js'
+import type { SessionEventPayloads, SessionEventType } from './events.js'
 import type { SessionLane } from './lanes.js'
 
 /** What is known of a command when something is told of it. */
@@ -13,6 +13,8 @@ export type QueueEventsHost = {
   readonly emitter: EventEmitter
   readonly letters: DeadLetterQueue | undefined
   readonly events: SessionEvents
+  /** The lanes are shared: what is told may be of other sessions, and letters are not kept here. */
+  readonly isShared: boolean
   known(commandId: string): KnownCommand | undefined
 }
 
@@ -42,17 +44,20 @@ function forward(host: QueueEventsHost, key: EventKey, payload: EventPayloads[Ev
 function retried(host: QueueEventsHost, payload: EventPayloads['queue.command.retry']): void {
   const { command_id, lane_id, attempt } = payload
   const command = host.known(command_id)
+  if (command === undefined && host.isShared) return
   const delay_ms = command?.retry === undefined ? 0 : RetryPolicy.from(command.retry).delayForAttempt(attempt)
   const lane = lane_id as SessionLane
   host.events.emit('command_retry', { command_id, command_type: command?.type ?? 'unknown', lane, attempt, delay_ms })
 }
 
 function buried({ events, letters }: QueueEventsHost, payload: EventPayloads['queue.command.dead_lettered']): void {
-  const { command_id, command_type, lane_id } = payload
-  const letter = letters?.get(command_id)
-  if (letter === undefined) return
-  const { error, attempts } = letter
-  events.emit('command_dead_lettered', { command_id, command_type, lane: lane_id as SessionLane, error, attempts })
+  const letter = letters?.get(payload.command_id)
+  if (letter !== undefined) events.emit('command_dead_lettered', buriedEvent(letter))
+}
+
+export function buriedEvent(letter: DeadLetter): SessionEventPayloads['command_dead_lettered'] {
+  const { commandId: command_id, commandType: command_type, laneId, error, attempts } = letter
+  return { command_id, command_type, lane: laneId as SessionLane, error, attempts }
 }
 
 function alerted(events: SessionEvents, payload: EventPayloads['queue.alert']): void {

@@ -2,6 +2,7 @@
 import {
   type Clock,
   DeadLetterQueue,
+  type Engine,
   EventEmitter,
   type LaneDefinition,
   QueueManager,
@@ -21,6 +22,7 @@ export type SessionLanesOptions = {
   readonly clock: Clock
   readonly random: Random
   readonly storage: Storage | undefined
+  readonly engine: Engine | undefined
   readonly onFault: (error: unknown) => void
 }
 
@@ -43,6 +45,7 @@ export function sessionLanes(config: ResolvedSessionConfig, options: SessionLane
     deadLetters: letters,
     events: emitter,
     storage: options.storage,
+    engine: options.engine,
     onFault: options.onFault,
     metrics: config.metrics ? QueueMetrics.local() : undefined,
     alerts: config.alerts ? AlertManager.withQueueDepthAlerts(WARNING_DEPTH, CRITICAL_DEPTH) : undefined,

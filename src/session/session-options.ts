@@ -3,6 +3,7 @@ import {
   type Clock,
   checkText,
   configInvalid,
+  type Engine,
   type Random,
   refuseUnknown,
   type Storage,
@@ -36,6 +37,11 @@ export type SessionQueueOptions = CheckOptions & {
   readonly routeDirect?: ((lane: SessionLane, payload: unknown) => string | undefined) | undefined
   /** Where direct submissions are kept, so that they outlive the process. The session closes it. Default memory only. */
   readonly storage?: Storage | undefined
+  /**
+   * Shares the session's lanes with other processes: tool calls and direct submissions run in any of them. The session closes
+   * it. Default this process only. Not together with a storage.
+   */
+  readonly engine?: Engine | undefined
   readonly clock?: Clock | undefined
   readonly random?: Random | undefined
   /** Called with faults outside any command's outcome, as `queue.fault` tells them. Default: nothing. */
@@ -50,6 +56,7 @@ const OPTIONS = [
   'executes',
   'routeDirect',
   'storage',
+  'engine',
   'clock',
   'random',
   'onFault',
@@ -79,11 +86,16 @@ export function checkedSessionOptions(options: SessionQueueOptions): CheckedSess
   const sessionId = options.sessionId ?? newUuid(random)
   checkText('sessionId', sessionId)
   if (queueConfig === false) {
-    if (options.storage !== undefined)
-      throw configInvalid('storage', 'left out with queueConfig: false', options.storage)
+    for (const name of ['storage', 'engine'] as const) {
+      if (options[name] !== undefined) throw configInvalid(name, 'left out with queueConfig: false', options[name])
+    }
     return { sessionId, config: undefined, clock, random }
   }
   const config = resolveSessionConfig(queueConfig, queueBlock)
+  if (options.engine !== undefined) {
+    const other = options.storage ?? config.storagePath
+    if (other !== undefined) throw configInvalid('engine', 'left out where there is a storage', options.engine)
+  }
   if (config.storagePath !== undefined && options.storage === undefined) {
     throw configInvalid(
       'storagePath',

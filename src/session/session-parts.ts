@@ -1,7 +1,7 @@
 /** The parts of a session, put together: what `SessionQueue` is the facade of. */
-import { type Clock, errorText, type QueueManager, type Random } from '../core/index.js'
+import { type Clock, type DeadLetter, errorText, type QueueManager, type Random } from '../core/index.js'
 import { ToolChecks } from './checks.js'
-import { Commands, type LocalWork } from './commands.js'
+import { type CommandRequest, Commands, type LocalWork, type SessionCommand } from './commands.js'
 import type { LaneHandlerConfig } from './config-handler.js'
 import { DEFAULT_HANDLER } from './config-handler.js'
 import type { AttemptPlace, ContextSession, SessionContext } from './context.js'
@@ -9,12 +9,13 @@ import { Control } from './control.js'
 import { DirectRuns } from './direct-runs.js'
 import { SessionEvents } from './event-stream.js'
 import { ExternalTasks } from './external-tasks.js'
+import { Gate } from './gate.js'
 import { SESSION_LANES, type SessionLane } from './lanes.js'
-import { forwardQueueEvents } from './queue-events.js'
+import { buriedEvent, forwardQueueEvents } from './queue-events.js'
 import { type SessionLanes, sessionLanes } from './session-lanes.js'
 import { checkedSessionOptions, type SessionQueueOptions } from './session-options.js'
 import { SessionStart } from './session-start.js'
-import { LaneTally } from './stats.js'
+import { isOfSession, LaneTally } from './stats.js'
 import { Submissions } from './submissions.js'
 import { type ToolCall, type ToolResult, toolOutput } from './tool-call.js'
 import { ToolRunner } from './tool-runner.js'
@@ -41,6 +42,7 @@ export class SessionParts {
   readonly control: Control
   readonly direct: DirectRuns
   readonly tally = new LaneTally()
+  readonly gate = new Gate()
   readonly start: SessionStart
   readonly #options: SessionQueueOptions
 
@@ -54,8 +56,10 @@ export class SessionParts {
     this.handlers = { ...(config?.handlers ?? INTERNAL) }
     this.external = new ExternalTasks({ sessionId, clock, random, events: this.events })
     const onFault = (error: unknown): void => options.onFault?.(error)
-    this.lanes = config && sessionLanes(config, { clock, random, storage: options.storage, onFault })
-    this.lanes?.queue.observe(this.tally)
+    this.lanes =
+      config && sessionLanes(config, { clock, random, storage: options.storage, engine: options.engine, onFault })
+    // over an engine a lane's counts are not of one session
+    if (options.engine === undefined) this.lanes?.queue.observe(this.tally)
     const context: ContextSession = {
       output: (call, delta) => this.#output(call, delta),
       runNested: (calls, parent) => this.#runNested(calls, parent),
@@ -69,19 +73,60 @@ export class SessionParts {
       handlers: this.handlers,
       timeoutMs: config?.timeoutMs ?? NO_TIMEOUTS,
       retry: config?.retry,
-      hasStorage: options.storage !== undefined,
+      keeper: keeperOf(options),
+      sessionId,
       localOf: (type) => this.localOf(type),
-      bodyEnded: () => this.control.looked(),
+      ended: (command) => this.#ended(command),
     })
     this.direct = new DirectRuns(context, () => this.control.looked())
     this.runner = this.#newRunner()
     this.submissions = this.#newSubmissions()
-    this.turns = new Turns(() => this.control.untilStopped(undefined, TURN_STOP_MS))
+    this.turns = new Turns(() => this.control.untilStopped(undefined, TURN_STOP_MS, (command) => !isForAll(command)))
     this.control = this.#newControl(clock, random)
     this.start = new SessionStart(this.lanes?.queue, this.commands, (type) => this.localOf(type) !== undefined)
     if (this.lanes === undefined) return
+    if (options.engine !== undefined) this.commands.serveAll()
     const { emitter, letters } = this.lanes
-    forwardQueueEvents({ emitter, letters, events: this.events, known: (id) => this.commands.known(id) })
+    const isShared = options.engine !== undefined
+    forwardQueueEvents({ emitter, letters, isShared, events: this.events, known: (id) => this.commands.known(id) })
+  }
+
+  /** Submits; later, when the session is paused and its lanes are not its own. */
+  send(request: CommandRequest): PromiseLike<unknown> {
+    const passed = this.gate.passed(request)
+    return passed === undefined ? this.commands.submit(request) : passed.then(() => this.commands.submit(request))
+  }
+
+  /** By lane: what waits and is not in this process's queue. */
+  waiting(): Record<SessionLane, number> {
+    const countOf = (lane: SessionLane): number => this.commands.countElsewhere(lane) + this.gate.countOf(lane)
+    return { control: 0, query: countOf('query'), execute: countOf('execute'), generate: countOf('generate') }
+  }
+
+  /** The dead letters of this session. */
+  async letters(): Promise<readonly DeadLetter[]> {
+    if (this.lanes === undefined) return []
+    const { queue, letters } = this.lanes
+    if (queue.engine === undefined) return letters?.list() ?? []
+    return (await queue.deadLetters.list()).filter(({ metadata }) => isOfSession(metadata, this.sessionId))
+  }
+
+  #ended(command: SessionCommand | undefined): void {
+    this.control.looked()
+    if (command === undefined || this.#options.engine === undefined) return
+    this.tally.settled(command)
+    if (command.isShared && command.run.state !== 'completed') void this.#buried(command)
+  }
+
+  /** It has failed somewhere: whether it is a dead letter is known where the lanes are. */
+  async #buried({ run: { id } }: SessionCommand): Promise<void> {
+    if (this.lanes?.letters === undefined || !this.events.hasReaders) return
+    try {
+      const letter = await this.lanes.queue.deadLetters.get(id)
+      if (letter !== undefined) this.events.emit('command_dead_lettered', buriedEvent(letter))
+    } catch (error) {
+      this.#fault(error)
+    }
   }
 
   /** What a command type runs here: its handler, else `execute`, which is never asked for `json`. */
@@ -106,8 +151,8 @@ export class SessionParts {
       checks: this.checks,
       isDirect: this.lanes === undefined,
       localOf: (type) => this.localOf(type),
-      isExternal: (lane) => this.handlers[lane].mode === 'external',
-      submit: (request) => this.commands.submit(request),
+      isDoneElsewhere: (lane) => this.handlers[lane].mode === 'external' || this.#hasWorkers,
+      submit: (request) => this.send(request),
       nested: (request, parent) => this.commands.nested(request, parent),
       direct: (request, signal) => this.direct.run(request, signal),
       fault: (error) => this.#fault(error),
@@ -117,6 +162,8 @@ export class SessionParts {
   #newSubmissions(): Submissions {
     return new Submissions({
       submit: (request) => this.commands.submit(request),
+      passed: (request) => this.gate.passed(request),
+      isDoneElsewhere: this.#hasWorkers,
       live: (id) => this.commands.get(id),
       localOf: (type) =>
         this.local.has(type) || this.#options.executes?.(type) !== false ? this.localOf(type) : undefined,
@@ -133,10 +180,16 @@ export class SessionParts {
       events: this.events,
       commands: this.commands,
       turns: this.turns,
+      gate: this.gate,
       queue: this.lanes?.queue,
       endToolCalls: (error) => this.runner.end(error),
       direct: this.direct,
     })
+  }
+
+  /** A process that only submits hands over what it has no code for. */
+  get #hasWorkers(): boolean {
+    return this.#options.engine?.role === 'coordinator'
   }
 
   #fault(error: unknown): void {
@@ -148,6 +201,14 @@ export class SessionParts {
     }
   }
 }
+
+const keeperOf = ({ storage, engine }: SessionQueueOptions): 'storage' | 'engine' | undefined => {
+  if (engine !== undefined) return 'engine'
+  return storage === undefined ? undefined : 'storage'
+}
+
+/** Whether it was handed over for its own sake, and not for a turn's. */
+const isForAll = ({ isElsewhere, request }: SessionCommand): boolean => isElsewhere && request.kind === 'direct'
 
 const outputOf = (given: unknown): unknown => (given instanceof Promise ? given.then(toolOutput) : toolOutput(given))
 

@@ -105,7 +105,7 @@ export class SessionQueue {
     const request = { lane: 'generate', type: 'llm', payload, kind: 'model', local, options: own } as const
     if (parent !== undefined) return (await this.#parts.commands.nested(request, parent)) as R
     if (this.#parts.lanes === undefined) return (await this.#parts.direct.run(request, own.signal)) as R
-    return (await this.#parts.commands.submit(request)) as R
+    return (await this.#parts.send(request)) as R
   }
 
   /** Puts work into a lane and gives its value. `HANDLER_NOT_FOUND` when nothing here runs it. */
@@ -169,7 +169,8 @@ export class SessionQueue {
   }
 
   async queueStats(): Promise<SessionQueueStats> {
-    return sessionStats(this.#parts.lanes?.queue, this.#parts.handlers, this.#parts.external.size, this.#parts.tally)
+    const { lanes, handlers, external, tally } = this.#parts
+    return sessionStats(lanes?.queue, handlers, external.size, tally, this.#parts.waiting())
   }
 
   /** Counters, gauges and histograms by metric name; null unless `enableMetrics`. */
@@ -179,7 +180,7 @@ export class SessionQueue {
 
   /** Commands that failed for good, oldest first; none unless `enableDlq`. */
   async deadLetters(): Promise<SessionDeadLetter[]> {
-    return (this.#parts.lanes?.letters?.list() ?? []).map((letter) => ({
+    return (await this.#parts.letters()).map((letter) => ({
       command_id: letter.commandId,
       command_type: letter.commandType,
       lane_id: letter.laneId as SessionLane,
@@ -268,8 +269,17 @@ export class SessionQueue {
     this.#parts.turns.cancelCurrent(error)
     this.#parts.runner.end(error)
     this.#parts.direct.cancel(error)
+    this.#parts.gate.refuse(error, () => true)
+    await this.#cancelElsewhere(error)
     await queue?.close({ timeoutMs: unfinished ? 0 : timeoutMs })
     this.#parts.events.end()
+  }
+
+  /** Nobody waits for them any more: whoever runs them is told, if that can be done soon. */
+  async #cancelElsewhere(reason: Error): Promise<void> {
+    const calls = this.#parts.commands.callsElsewhere()
+    for (const { run } of calls) run.cancel(reason)
+    await this.#parts.control.untilStopped(calls, CANCEL_MS)
   }
 
   /** The command that a call is made in. A call that is made in none is refused when the session closes. */
@@ -299,6 +309,8 @@ export class SessionQueue {
 export type LaneInput = SessionLane | Capitalize<SessionLane>
 
 const CLOSE_MS = 10_000
+/** How long `close` waits for the outcomes of the calls that it has cancelled in other processes. */
+const CANCEL_MS = 1000
 
 const noQueue = (): LaneError =>
   new LaneError(

@@ -16,8 +16,14 @@ export class SessionStart {
   }
 
   begin(): Promise<void> {
-    this.#started ??= this.#begin()
-    return this.#started
+    if (this.#started !== undefined) return this.#started
+    const started = this.#begin()
+    this.#started = started
+    // what an engine needs may be there at the next use
+    started.catch(() => {
+      if (this.#queue?.engine !== undefined) this.#started = undefined
+    })
+    return started
   }
 
   /** Begins, if nobody has. A start that fails is told by every command: the queue refuses them. */

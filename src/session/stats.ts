@@ -1,12 +1,13 @@
 /** Counts of a session, and its dead letters, as plain data. */
 import type { Observation, ObservedLane, QueueManager, QueueObserver } from '../core/index.js'
+import type { SessionCommand } from './commands.js'
 import type { HandlerMode, LaneHandlerConfig } from './config-handler.js'
 import { SESSION_LANES, type SessionLane } from './lanes.js'
 
 /** Counts of one lane. */
 export type SessionLaneStats = {
   readonly lane: SessionLane
-  /** Commands that wait for a slot. */
+  /** Commands that wait for a slot; over an engine also those that another process runs. */
   readonly pending: number
   /** Commands that run, or wait for a worker outside. */
   readonly active: number
@@ -45,6 +46,12 @@ export class LaneTally implements Observation {
   readonly completed = zeros()
   readonly failed = zeros()
 
+  /** Counts one command, whoever has run it. */
+  settled({ request: { lane }, run: { state } }: SessionCommand): void {
+    if (state === 'completed') this.completed[lane]++
+    else if (state === 'failed' || state === 'timed_out') this.failed[lane]++
+  }
+
   observe(): QueueObserver {
     return {
       observerOf: ({ id }: ObservedLane) => {
@@ -58,6 +65,12 @@ export class LaneTally implements Observation {
   }
 }
 
+/** Whether what an engine keeps of a command says that this session has made it. */
+export function isOfSession(metadata: unknown, sessionId: string): boolean {
+  const { session } = new Object(metadata) as { session?: { id?: unknown } }
+  return session?.id === sessionId
+}
+
 const zeros = (): Record<SessionLane, number> => ({ control: 0, query: 0, execute: 0, generate: 0 })
 
 export function sessionStats(
@@ -65,6 +78,7 @@ export function sessionStats(
   handlers: Readonly<Record<SessionLane, LaneHandlerConfig>>,
   externalPending: number,
   { completed, failed }: LaneTally,
+  waiting: Readonly<Record<SessionLane, number>>,
 ): SessionQueueStats {
   if (queue === undefined) return { totalPending: 0, totalActive: 0, externalPending: 0, lanes: {} }
   const { totalPending, totalActive, lanes } = queue.stats()
@@ -72,7 +86,7 @@ export function sessionStats(
     const { pending = 0, active = 0, delayed = 0, max = 0 } = lanes[lane] ?? {}
     return {
       lane,
-      pending,
+      pending: pending + waiting[lane],
       active,
       delayed,
       maxConcurrency: max,
@@ -82,7 +96,7 @@ export function sessionStats(
     }
   }
   return {
-    totalPending,
+    totalPending: SESSION_LANES.reduce((sum, lane) => sum + waiting[lane], totalPending),
     totalActive,
     externalPending,
     lanes: Object.fromEntries(SESSION_LANES.map((lane) => [lane, laneOf(lane)])),

@@ -39,10 +39,14 @@ export type TaskHandle = {
 
 export type SubmissionsHost = {
   submit(request: CommandRequest): CommandRun
+  /** Undefined unless it has to wait: the session is paused. */
+  passed(request: CommandRequest): Promise<void> | undefined
   live(id: string): SessionCommand | undefined
   localOf(type: string): LocalWork | undefined
   hasHandler(type: string): boolean
   handlerOf(lane: SessionLane): LaneHandlerConfig
+  /** Whether other processes have the code that is lacking here. */
+  readonly isDoneElsewhere: boolean
   /** The command type that a payload without one speaks of. */
   routeDirect(lane: SessionLane, payload: unknown): string | undefined
 }
@@ -56,12 +60,12 @@ export class Submissions {
     this.#host = host
   }
 
-  submit(lane: unknown, payload: unknown, options: SessionSubmitOptions = {}): CommandRun {
-    return this.#host.submit(this.#requestOf(sessionLane('lane', lane), payload, options))
+  submit(lane: unknown, payload: unknown, options: SessionSubmitOptions = {}): PromiseLike<unknown> {
+    return this.#send(this.#requestOf(sessionLane('lane', lane), payload, options))
   }
 
   /** A tool by its name, in its lane. */
-  byTool(name: string, args: unknown, options: SubmitOptions = {}): CommandRun {
+  byTool(name: string, args: unknown, options: SubmitOptions = {}): PromiseLike<unknown> {
     checkText('submitByTool name', name)
     return this.submit(laneForTool(name), args, { ...options, commandType: name })
   }
@@ -73,9 +77,9 @@ export class Submissions {
     if (options.id !== undefined)
       throw configInvalid('submitBatch id', 'left out: a batch has many commands', options.id)
     const requests = payloads.map((payload) => this.#requestOf(where, payload, options))
-    if (where === 'query') return Promise.all(requests.map((request) => this.#host.submit(request)))
+    if (where === 'query') return Promise.all(requests.map((request) => this.#send(request)))
     const results: unknown[] = []
-    for (const request of requests) results.push(await this.#host.submit(request))
+    for (const request of requests) results.push(await this.#send(request))
     return results
   }
 
@@ -89,7 +93,10 @@ export class Submissions {
     if (live !== undefined && (live.request.lane !== lane || !sameData(live.request.payload, payload))) {
       throw new LaneError('CONFLICT', `The id '${id}' belongs to another command that has not settled`)
     }
-    const run = live?.run ?? this.#host.submit(this.#requestOf(lane, payload, { ...options, id }))
+    const request = live === undefined ? this.#requestOf(lane, payload, { ...options, id }) : live.request
+    const passed = live === undefined ? this.#host.passed(request) : undefined
+    if (passed !== undefined) await passed
+    const run = live?.run ?? this.#host.submit(request)
     await run.accepted
     return {
       id,
@@ -100,6 +107,11 @@ export class Submissions {
       result: (how) => run.result(how),
       cancel: (reason) => run.cancel(reason),
     }
+  }
+
+  #send(request: CommandRequest): PromiseLike<unknown> {
+    const passed = this.#host.passed(request)
+    return passed === undefined ? this.#host.submit(request) : passed.then(() => this.#host.submit(request))
   }
 
   #requestOf(lane: SessionLane, payload: unknown, submit: SessionSubmitOptions): CommandRequest {
@@ -114,12 +126,14 @@ export class Submissions {
     }
     const type = commandType ?? this.#typeOf(lane, payload)
     const local = type === undefined ? undefined : this.#host.localOf(type)
-    if (type === undefined || local === undefined) throw nothingRuns(lane, commandType)
+    if (type === undefined || (local === undefined && !this.#host.isDoneElsewhere)) throw nothingRuns(lane, commandType)
     return { lane, type, payload, kind: 'direct', local, options, handler }
   }
 
   #typeOf(lane: SessionLane, payload: unknown): string | undefined {
-    return this.#host.hasHandler(JSON_TYPE) ? JSON_TYPE : this.#host.routeDirect(lane, payload)
+    return this.#host.hasHandler(JSON_TYPE) || this.#host.isDoneElsewhere
+      ? JSON_TYPE
+      : this.#host.routeDirect(lane, payload)
   }
 }
 

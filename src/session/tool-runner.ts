@@ -3,7 +3,6 @@
  * in call order, and one result for each, in call order, whatever happens.
  */
 import {
-  type CommandRun,
   cancelledError,
   checkObject,
   checkText,
@@ -37,8 +36,9 @@ export type ToolRunnerHost = {
   /** No queue: everything runs directly, one after another. */
   readonly isDirect: boolean
   localOf(type: string): LocalWork | undefined
-  isExternal(lane: SessionLane): boolean
-  submit(request: CommandRequest): CommandRun
+  /** Whether it may be done although there is no code for it here. */
+  isDoneElsewhere(lane: SessionLane): boolean
+  submit(request: CommandRequest): PromiseLike<unknown>
   nested(request: CommandRequest, parent: SessionContext): Promise<unknown>
   direct(request: CommandRequest, signal: AbortSignal | undefined): Promise<unknown>
   fault(error: unknown): void
@@ -215,7 +215,8 @@ export class ToolRunner {
     const { signal, submit } = options
     throwIfEnded(turn)
     const local = brought ?? this.#host.localOf(name)
-    if (local === undefined && !this.#host.isExternal(lane)) throw new LaneError('HANDLER_NOT_FOUND', noHandler(name))
+    if (local === undefined && !this.#host.isDoneElsewhere(lane))
+      throw new LaneError('HANDLER_NOT_FOUND', noHandler(name))
     const own = signal === undefined && submit === undefined ? undefined : { ...submit, signal }
     const request: CommandRequest = {
       lane,
@@ -225,6 +226,7 @@ export class ToolRunner {
       local,
       toolCallId: id,
       options: own,
+      isBrought: brought !== undefined,
     }
     if (parent !== undefined) return this.#host.nested(request, parent)
     return this.#host.isDirect ? this.#host.direct(request, signal) : this.#host.submit(request)

@@ -64,6 +64,7 @@ test('each lane has one slot of a total cap reserved', async () => {
     clock: new VirtualClock(),
     random: seededRandom(1),
     storage: undefined,
+    engine: undefined,
     onFault: () => undefined,
   })
   const lanes = Object.entries(queue.stats().lanes).map(([id, { min }]) => [id, min])
