@@ -4,7 +4,6 @@
  */
 import {
   type Clock,
-  type Command,
   type CommandContext,
   type CommandRun,
   formatDuration,
@@ -78,13 +77,13 @@ type Stored = { readonly session: { readonly kind: CommandKind; readonly handler
 export type CommandsHost = ContextSession & {
   readonly clock: Clock
   readonly queue: QueueManager<SessionLane>
+  readonly shared: QueueManager<SessionLane> | undefined
   readonly external: ExternalTasks
   readonly handlers: Record<SessionLane, LaneHandlerConfig>
   readonly timeoutMs: Readonly<Record<SessionLane, number | undefined>>
   /** What somebody has asked for: it holds for every lane and mode. */
   readonly retry: RetryPolicy | undefined
-  /** Who has the commands that are not this process's alone. */
-  readonly keeper: 'storage' | 'engine' | undefined
+  readonly hasStorage: boolean
   readonly sessionId: string
   /** What a command type runs here. */
   localOf(type: string): LocalWork | undefined
@@ -126,9 +125,10 @@ export class Commands {
     this.#host.queue.handle(type, this.#handler)
   }
 
-  /** The queue is to call the session for all that has code here, and to leave the rest to other processes. */
-  serveAll(): void {
-    this.#host.queue.resolveHandler((type) => (this.#host.localOf(type) === undefined ? undefined : this.#handler))
+  /** The shared queue is to call the session for all that has code here, and to leave the rest to other processes. */
+  serveShared(): void {
+    const run = (payload: unknown, context: CommandContext): unknown => this.#sharedAttempt(payload, context)
+    this.#host.shared?.resolveHandler((type) => (this.#host.localOf(type) === undefined ? undefined : run))
   }
 
   /** What its events say of a command. */
@@ -142,21 +142,35 @@ export class Commands {
   }
 
   submit(request: CommandRequest): CommandRun {
-    const { lane, type, payload, kind } = request
-    const handler = request.handler ?? (kind === 'control' ? INTERNAL : this.#host.handlers[lane])
-    const { keeper, queue } = this.#host
-    const isShared = keeper === 'engine' && isToShare(request, handler)
-    if (keeper !== 'engine') this.serve(type)
-    const command = keeper === 'engine' && !isShared ? this.#ownCommand(type, payload) : { type, payload }
-    const run = queue.submit(lane, command, this.#optionsOf(request, handler, isShared))
+    const { lane, type, payload } = request
+    const handler = this.handlerOf(request)
+    const isShared = this.isShared(request)
+    const queue = isShared ? (this.#host.shared as QueueManager<SessionLane>) : this.#host.queue
+    if (!isShared) this.serve(type)
+    const run = queue.submit(lane, { type, payload }, this.#optionsOf(request, handler, isShared))
     if (this.#live.has(run.id)) return run // the same id again: the same command
     this.#keep(new SessionCommand(request, handler, run, isShared))
     return run
   }
 
-  /** What no other process may take: it brings its code along. */
-  #ownCommand(commandType: string, payload: unknown): Command {
-    return { commandType, execute: (context) => this.#attempt(payload, context) }
+  /**
+   * Whether other processes can do it as well: not the model's calls, nor what brings its code, nor what is done outside
+   * of this session.
+   */
+  isShared(request: CommandRequest): boolean {
+    const { kind, isBrought, options } = request
+    return (
+      this.#host.shared !== undefined &&
+      this.handlerOf(request).mode === 'internal' &&
+      (kind === 'tool' || kind === 'direct') &&
+      isBrought !== true &&
+      options?.ephemeral !== true
+    )
+  }
+
+  /** How it is handled, when it is submitted now. */
+  handlerOf({ handler, kind, lane }: CommandRequest): LaneHandlerConfig {
+    return handler ?? (kind === 'control' ? INTERNAL : this.#host.handlers[lane])
   }
 
   #keep(command: SessionCommand): void {
@@ -196,9 +210,11 @@ export class Commands {
     }
   }
 
-  /** Tool calls that another process has or will have. */
-  callsElsewhere(): readonly SessionCommand[] {
-    return [...this.#live.values()].filter(({ isElsewhere, request }) => isElsewhere && request.kind === 'tool')
+  /** Tool calls that an engine has, wherever they run. */
+  sharedCalls(): readonly SessionCommand[] {
+    return [...this.#live.values()].filter(
+      ({ isShared, request, run }) => isShared && request.kind === 'tool' && !isFinal(run.state),
+    )
   }
 
   /** How many of a lane's wait elsewhere, or run there. */
@@ -213,10 +229,10 @@ export class Commands {
 
   #optionsOf(request: CommandRequest, handler: LaneHandlerConfig, isShared: boolean): SubmitOptions | undefined {
     const { lane, type, options } = request
-    const { keeper } = this.#host
+    const { hasStorage } = this.#host
     const isExternal = handler.mode === 'external'
     const isRetried = this.#retriesQuery(lane, type, handler)
-    if (keeper === undefined && !isExternal) {
+    if (!hasStorage && !isExternal && !isShared) {
       if (!isRetried) return options
       return options === undefined ? RETRIED : { retry: QUERY_RETRY, ...options }
     }
@@ -225,14 +241,13 @@ export class Commands {
       ...options,
       // the handler's timeout governs the wait, whatever the lane or the submit says
       ...(isExternal ? { timeoutMs: handler.timeoutMs } : {}),
-      ...(keeper === 'storage' ? storedOptions(request, handler) : {}),
-      ...(keeper === 'engine' ? this.#sharedOptions(request, isShared) : {}),
+      ...(hasStorage ? storedOptions(request, handler) : {}),
+      ...(isShared ? this.#sharedOptions(request) : {}),
     }
   }
 
   /** What is seen of a shared command in every process. */
-  #sharedOptions({ kind, toolCallId, options }: CommandRequest, isShared: boolean): SubmitOptions {
-    if (!isShared) return { ephemeral: true }
+  #sharedOptions({ kind, toolCallId, options }: CommandRequest): SubmitOptions {
     const session = { id: this.#host.sessionId, kind, ...(toolCallId === undefined ? {} : { toolCallId }) }
     return { metadata: options?.metadata === undefined ? { session } : { session, metadata: options.metadata } }
   }
@@ -243,10 +258,15 @@ export class Commands {
 
   #attempt(payload: unknown, context: CommandContext): unknown {
     const command = this.#live.get(context.id)
-    if (command === undefined) {
-      return this.#host.keeper === 'engine' ? this.#foreign(payload, context) : this.#recovered(payload, context)
-    }
-    const { request, handler } = command
+    return command === undefined ? this.#recovered(payload, context) : this.#known(command, context)
+  }
+
+  #sharedAttempt(payload: unknown, context: CommandContext): unknown {
+    const command = this.#live.get(context.id)
+    return command?.isShared === true ? this.#known(command, context) : this.#foreign(payload, context)
+  }
+
+  #known({ request, handler }: SessionCommand, context: CommandContext): Promise<unknown> {
     return this.#perform(request, handler, new SessionContext(context, request, this.#host))
   }
 
@@ -347,10 +367,6 @@ export const noHandler = (type: string): string => `No handler is registered for
 
 const timedOut = (timeoutMs: number): LaneError =>
   new LaneError('COMMAND_TIMEOUT', `Command timed out after ${formatDuration(timeoutMs)}`)
-
-/** What other processes can do as well: not the model's calls, nor what brings its code, nor what this session's outside does. */
-const isToShare = ({ kind, isBrought, options }: CommandRequest, { mode }: LaneHandlerConfig): boolean =>
-  mode === 'internal' && (kind === 'tool' || kind === 'direct') && isBrought !== true && options?.ephemeral !== true
 
 /** What the process after this one needs to know of a command; what cannot outlive its turn is not written. */
 function storedOptions({ kind, options }: CommandRequest, handler: LaneHandlerConfig): SubmitOptions {

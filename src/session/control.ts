@@ -106,18 +106,16 @@ export class Control {
   /** Starts nothing more in query, execute and generate; what runs goes on to its end. */
   pause(): ControlAction {
     return this.#perform('pause', undefined, STOP_TIMEOUT_MS, () => {
-      const { queue, gate } = this.#host
-      if (queue?.engine === undefined) for (const lane of PAUSED_LANES) queue?.lane(lane).pause()
-      else gate.shut()
+      for (const lane of PAUSED_LANES) this.#host.queue?.lane(lane).pause()
+      this.#host.gate.shut()
       return { cancelled: 0, stopping: undefined, forEver: true }
     })
   }
 
   resume(): ControlAction {
     return this.#perform('resume', undefined, STOP_TIMEOUT_MS, () => {
-      const { queue, gate } = this.#host
-      if (queue?.engine === undefined) for (const lane of PAUSED_LANES) queue?.lane(lane).resume()
-      else gate.open()
+      for (const lane of PAUSED_LANES) this.#host.queue?.lane(lane).resume()
+      this.#host.gate.open()
       return { cancelled: 0, stopping: [], forEver: false }
     })
   }
@@ -182,7 +180,7 @@ export class Control {
     const isQuiet = (): boolean => {
       const { totalPending, totalActive, lanes } = queue?.stats() ?? { totalPending: 0, totalActive: 0, lanes: {} }
       const isPaused = Object.values(lanes).some(({ paused }) => paused)
-      const isOver = (isPaused || totalPending === 0) && totalActive === 0 && commands.callsElsewhere().length === 0
+      const isOver = (isPaused || totalPending === 0) && totalActive === 0 && commands.sharedCalls().length === 0
       return isOver && !turns.isBusy && !direct.isRunning
     }
     if (isQuiet()) return false

@@ -29,9 +29,8 @@ export class Gate {
     for (const { goOn } of [...this.#waiting]) goOn()
   }
 
-  /** Undefined when nothing is held back: whoever asks goes on at once. Rejects when it is refused or its signal aborts. */
-  passed(request: CommandRequest): Promise<void> | undefined {
-    if (!this.#isShut || request.lane === 'control') return undefined
+  /** Resolves when it is open again. Rejects when the request is refused or its signal aborts. */
+  passed(request: CommandRequest): Promise<void> {
     const signal = request.options?.signal
     return new Promise((resolve, reject) => {
       const leave = (): void => {

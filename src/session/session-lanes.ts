@@ -1,4 +1,4 @@
-/** The queue under a session: four lanes, made from the session's configuration. */
+/** The queues under a session: four lanes, made from the session's configuration, and the same lanes shared over an engine. */
 import {
   type Clock,
   DeadLetterQueue,
@@ -26,9 +26,12 @@ export type SessionLanesOptions = {
   readonly onFault: (error: unknown) => void
 }
 
-/** The queue under a session, with its parts that a session reads. */
+/** The queues under a session, with their parts that a session reads. */
 export type SessionLanes = {
+  /** The session's own. */
   readonly queue: QueueManager<SessionLane>
+  /** What any process may run. */
+  readonly shared: QueueManager<SessionLane> | undefined
   readonly emitter: EventEmitter
   readonly letters: DeadLetterQueue | undefined
 }
@@ -36,7 +39,8 @@ export type SessionLanes = {
 export function sessionLanes(config: ResolvedSessionConfig, options: SessionLanesOptions): SessionLanes {
   const emitter = new EventEmitter()
   const letters = config.deadLetters === 0 ? undefined : new DeadLetterQueue(config.deadLetters)
-  const queue = new QueueManager<SessionLane>({
+  const { storage, engine, onFault, clock, random } = options
+  const common = {
     lanes: Object.fromEntries(SESSION_LANES.map((lane) => [lane, laneOf(lane, config)])) as Record<
       SessionLane,
       LaneDefinition
@@ -44,15 +48,15 @@ export function sessionLanes(config: ResolvedSessionConfig, options: SessionLane
     maxConcurrency: config.maxConcurrency,
     deadLetters: letters,
     events: emitter,
-    storage: options.storage,
-    engine: options.engine,
-    onFault: options.onFault,
+    onFault,
     metrics: config.metrics ? QueueMetrics.local() : undefined,
-    alerts: config.alerts ? AlertManager.withQueueDepthAlerts(WARNING_DEPTH, CRITICAL_DEPTH) : undefined,
-    clock: options.clock,
-    random: options.random,
-  })
-  return { queue, emitter, letters }
+    clock,
+    random,
+  }
+  const alerts = config.alerts ? AlertManager.withQueueDepthAlerts(WARNING_DEPTH, CRITICAL_DEPTH) : undefined
+  const queue = new QueueManager<SessionLane>({ ...common, alerts, storage })
+  const shared = engine && new QueueManager<SessionLane>({ ...common, engine })
+  return { queue, shared, emitter, letters }
 }
 
 function laneOf(lane: SessionLane, config: ResolvedSessionConfig): LaneDefinition {

@@ -58,8 +58,7 @@ export class SessionParts {
     const onFault = (error: unknown): void => options.onFault?.(error)
     this.lanes =
       config && sessionLanes(config, { clock, random, storage: options.storage, engine: options.engine, onFault })
-    // over an engine a lane's counts are not of one session
-    if (options.engine === undefined) this.lanes?.queue.observe(this.tally)
+    this.lanes?.queue.observe(this.tally)
     const context: ContextSession = {
       output: (call, delta) => this.#output(call, delta),
       runNested: (calls, parent) => this.#runNested(calls, parent),
@@ -73,7 +72,8 @@ export class SessionParts {
       handlers: this.handlers,
       timeoutMs: config?.timeoutMs ?? NO_TIMEOUTS,
       retry: config?.retry,
-      keeper: keeperOf(options),
+      shared: this.lanes?.shared,
+      hasStorage: options.storage !== undefined,
       sessionId,
       localOf: (type) => this.localOf(type),
       ended: (command) => this.#ended(command),
@@ -83,9 +83,9 @@ export class SessionParts {
     this.submissions = this.#newSubmissions()
     this.turns = new Turns(() => this.control.untilStopped(undefined, TURN_STOP_MS, (command) => !isForAll(command)))
     this.control = this.#newControl(clock, random)
-    this.start = new SessionStart(this.lanes?.queue, this.commands, (type) => this.localOf(type) !== undefined)
+    this.start = new SessionStart(this.lanes, this.commands, (type) => this.localOf(type) !== undefined)
     if (this.lanes === undefined) return
-    if (options.engine !== undefined) this.commands.serveAll()
+    this.commands.serveShared()
     const { emitter, letters } = this.lanes
     const isShared = options.engine !== undefined
     forwardQueueEvents({ emitter, letters, isShared, events: this.events, known: (id) => this.commands.known(id) })
@@ -93,8 +93,16 @@ export class SessionParts {
 
   /** Submits; later, when the session is paused and its lanes are not its own. */
   send(request: CommandRequest): PromiseLike<unknown> {
-    const passed = this.gate.passed(request)
-    return passed === undefined ? this.commands.submit(request) : passed.then(() => this.commands.submit(request))
+    const passed = this.passed(request)
+    if (passed === undefined) return this.commands.submit(request)
+    const handler = this.commands.handlerOf(request)
+    return passed.then(() => this.commands.submit({ ...request, handler }))
+  }
+
+  /** Undefined unless it has to wait: it is for lanes that are not the session's own, and the session is paused. */
+  passed(request: CommandRequest): Promise<void> | undefined {
+    const isHeld = this.gate.isShut && request.lane !== 'control' && this.commands.isShared(request)
+    return isHeld ? this.gate.passed(request) : undefined
   }
 
   /** By lane: what waits and is not in this process's queue. */
@@ -106,23 +114,25 @@ export class SessionParts {
   /** The dead letters of this session. */
   async letters(): Promise<readonly DeadLetter[]> {
     if (this.lanes === undefined) return []
-    const { queue, letters } = this.lanes
-    if (queue.engine === undefined) return letters?.list() ?? []
-    return (await queue.deadLetters.list()).filter(({ metadata }) => isOfSession(metadata, this.sessionId))
+    const { shared, letters } = this.lanes
+    const own = letters?.list() ?? []
+    if (shared === undefined) return own
+    const all = await shared.deadLetters.list()
+    return [...own, ...all.filter(({ metadata }) => isOfSession(metadata, this.sessionId))]
   }
 
   #ended(command: SessionCommand | undefined): void {
     this.control.looked()
-    if (command === undefined || this.#options.engine === undefined) return
+    if (command?.isShared !== true) return
     this.tally.settled(command)
-    if (command.isShared && command.run.state !== 'completed') void this.#buried(command)
+    if (command.run.state !== 'completed') void this.#buried(command)
   }
 
   /** It has failed somewhere: whether it is a dead letter is known where the lanes are. */
   async #buried({ run: { id } }: SessionCommand): Promise<void> {
     if (this.lanes?.letters === undefined || !this.events.hasReaders) return
     try {
-      const letter = await this.lanes.queue.deadLetters.get(id)
+      const letter = await this.lanes.shared?.deadLetters.get(id)
       if (letter !== undefined) this.events.emit('command_dead_lettered', buriedEvent(letter))
     } catch (error) {
       this.#fault(error)
@@ -162,7 +172,7 @@ export class SessionParts {
   #newSubmissions(): Submissions {
     return new Submissions({
       submit: (request) => this.commands.submit(request),
-      passed: (request) => this.gate.passed(request),
+      passed: (request) => this.passed(request),
       isDoneElsewhere: this.#hasWorkers,
       live: (id) => this.commands.get(id),
       localOf: (type) =>
@@ -200,11 +210,6 @@ export class SessionParts {
       // whoever hears of faults has nobody to tell of theirs
     }
   }
-}
-
-const keeperOf = ({ storage, engine }: SessionQueueOptions): 'storage' | 'engine' | undefined => {
-  if (engine !== undefined) return 'engine'
-  return storage === undefined ? undefined : 'storage'
 }
 
 /** Whether it was handed over for its own sake, and not for a turn's. */

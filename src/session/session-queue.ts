@@ -170,7 +170,7 @@ export class SessionQueue {
 
   async queueStats(): Promise<SessionQueueStats> {
     const { lanes, handlers, external, tally } = this.#parts
-    return sessionStats(lanes?.queue, handlers, external.size, tally, this.#parts.waiting())
+    return sessionStats(lanes, handlers, external.size, tally, this.#parts.waiting())
   }
 
   /** Counters, gauges and histograms by metric name; null unless `enableMetrics`. */
@@ -232,14 +232,17 @@ export class SessionQueue {
   async shutdown(): Promise<void> {
     this.#parts.turns.close()
     this.#parts.external.close()
-    await this.#parts.lanes?.queue.shutdown()
+    await Promise.all([this.#parts.lanes?.queue.shutdown(), this.#parts.lanes?.shared?.shutdown()])
   }
 
   /** Waits until everything accepted has settled. Rejects at the limit with `DRAIN_TIMEOUT`. */
   async drain(timeoutMs: number): Promise<void> {
     checkMs('drain timeoutMs', timeoutMs, 0)
     const { lanes, control } = this.#parts
-    if (lanes !== undefined) return lanes.queue.drain(timeoutMs)
+    if (lanes !== undefined) {
+      await Promise.all([lanes.queue.drain(timeoutMs), lanes.shared?.drain(timeoutMs)])
+      return
+    }
     if (await control.untilQuiet(timeoutMs)) {
       throw new LaneError('DRAIN_TIMEOUT', 'Drain timed out: tools that were called directly still run')
     }
@@ -263,7 +266,6 @@ export class SessionQueue {
 
   async #close(timeoutMs: number): Promise<void> {
     await this.shutdown()
-    const queue = this.#parts.lanes?.queue
     const unfinished = await this.#parts.control.untilQuiet(timeoutMs)
     const error = shuttingDown()
     this.#parts.turns.cancelCurrent(error)
@@ -271,13 +273,14 @@ export class SessionQueue {
     this.#parts.direct.cancel(error)
     this.#parts.gate.refuse(error, () => true)
     await this.#cancelElsewhere(error)
-    await queue?.close({ timeoutMs: unfinished ? 0 : timeoutMs })
+    const limit = { timeoutMs: unfinished ? 0 : timeoutMs }
+    await Promise.all([this.#parts.lanes?.queue.close(limit), this.#parts.lanes?.shared?.close(limit)])
     this.#parts.events.end()
   }
 
   /** Nobody waits for them any more: whoever runs them is told, if that can be done soon. */
   async #cancelElsewhere(reason: Error): Promise<void> {
-    const calls = this.#parts.commands.callsElsewhere()
+    const calls = this.#parts.commands.sharedCalls()
     for (const { run } of calls) run.cancel(reason)
     await this.#parts.control.untilStopped(calls, CANCEL_MS)
   }

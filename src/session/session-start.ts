@@ -1,16 +1,17 @@
-/** The start of a session's queue: implied by its first use, and with a storage by way of what that holds. */
+/** The start of a session's queues: implied by its first use, and with a storage by way of what that holds. */
 import type { QueueManager } from '../core/index.js'
 import type { Commands } from './commands.js'
 import type { SessionLane } from './lanes.js'
+import type { SessionLanes } from './session-lanes.js'
 
 export class SessionStart {
-  readonly #queue: QueueManager<SessionLane> | undefined
+  readonly #lanes: SessionLanes | undefined
   readonly #commands: Commands
   readonly #hasLocal: (type: string) => boolean
   #started: Promise<void> | undefined
 
-  constructor(queue: QueueManager<SessionLane> | undefined, commands: Commands, hasLocal: (type: string) => boolean) {
-    this.#queue = queue
+  constructor(lanes: SessionLanes | undefined, commands: Commands, hasLocal: (type: string) => boolean) {
+    this.#lanes = lanes
     this.#commands = commands
     this.#hasLocal = hasLocal
   }
@@ -21,7 +22,7 @@ export class SessionStart {
     this.#started = started
     // what an engine needs may be there at the next use
     started.catch(() => {
-      if (this.#queue?.engine !== undefined) this.#started = undefined
+      if (this.#lanes?.shared !== undefined) this.#started = undefined
     })
     return started
   }
@@ -32,10 +33,11 @@ export class SessionStart {
   }
 
   async #begin(): Promise<void> {
-    const queue = this.#queue
-    if (queue === undefined) return
+    if (this.#lanes === undefined) return
+    const { queue, shared } = this.#lanes
     if (queue.storage !== undefined) await this.#serveStored(queue)
     await queue.start()
+    await shared?.start()
   }
 
   /**

@@ -1,8 +1,9 @@
 /** Counts of a session, and its dead letters, as plain data. */
-import type { Observation, ObservedLane, QueueManager, QueueObserver } from '../core/index.js'
+import type { Observation, ObservedLane, QueueObserver } from '../core/index.js'
 import type { SessionCommand } from './commands.js'
 import type { HandlerMode, LaneHandlerConfig } from './config-handler.js'
 import { SESSION_LANES, type SessionLane } from './lanes.js'
+import type { SessionLanes } from './session-lanes.js'
 
 /** Counts of one lane. */
 export type SessionLaneStats = {
@@ -74,20 +75,21 @@ export function isOfSession(metadata: unknown, sessionId: string): boolean {
 const zeros = (): Record<SessionLane, number> => ({ control: 0, query: 0, execute: 0, generate: 0 })
 
 export function sessionStats(
-  queue: QueueManager<SessionLane> | undefined,
+  queues: SessionLanes | undefined,
   handlers: Readonly<Record<SessionLane, LaneHandlerConfig>>,
   externalPending: number,
   { completed, failed }: LaneTally,
   waiting: Readonly<Record<SessionLane, number>>,
 ): SessionQueueStats {
-  if (queue === undefined) return { totalPending: 0, totalActive: 0, externalPending: 0, lanes: {} }
-  const { totalPending, totalActive, lanes } = queue.stats()
+  if (queues === undefined) return { totalPending: 0, totalActive: 0, externalPending: 0, lanes: {} }
+  const { totalPending, totalActive, lanes } = queues.queue.stats()
+  const shared = queues.shared?.stats()
   const laneOf = (lane: SessionLane): SessionLaneStats => {
     const { pending = 0, active = 0, delayed = 0, max = 0 } = lanes[lane] ?? {}
     return {
       lane,
       pending: pending + waiting[lane],
-      active,
+      active: active + (shared?.lanes[lane]?.active ?? 0),
       delayed,
       maxConcurrency: max,
       handlerMode: handlers[lane].mode,
@@ -97,7 +99,7 @@ export function sessionStats(
   }
   return {
     totalPending: SESSION_LANES.reduce((sum, lane) => sum + waiting[lane], totalPending),
-    totalActive,
+    totalActive: totalActive + (shared?.totalActive ?? 0),
     externalPending,
     lanes: Object.fromEntries(SESSION_LANES.map((lane) => [lane, laneOf(lane)])),
   }

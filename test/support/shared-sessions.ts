@@ -4,7 +4,7 @@
  */
 import type { EngineRole } from '@a3s-lab/lane'
 import type { SessionQueueConfigInput } from '@a3s-lab/lane/session'
-import { MemoryBroker, seededRandom, VirtualClock } from '@a3s-lab/lane/testing'
+import { MemoryBroker, type MemoryEngine, seededRandom, VirtualClock } from '@a3s-lab/lane/testing'
 import { expect } from 'vitest'
 import { type SessionSetup, type SessionSetupOptions, sessionSetup } from './session.js'
 
@@ -18,12 +18,17 @@ export class Shared implements AsyncDisposable {
   }
 
   async join(role: EngineRole, options: Omit<SessionSetupOptions, 'engine'> = {}): Promise<SessionSetup> {
-    const engine = this.broker.engine({ role })
+    return this.joinWith(this.broker.engine({ role }), options)
+  }
+
+  /** The same with an engine that may be in any state. */
+  async joinWith(engine: MemoryEngine, options: Omit<SessionSetupOptions, 'engine'> = {}): Promise<SessionSetup> {
+    const { role } = engine
     // ids are of one process each
     const random = seededRandom(this.sessions.length + 1)
     const joined = sessionSetup({ clock: this.clock, random, engine, tools: role !== 'coordinator', ...options })
     this.sessions.push(joined)
-    await joined.session.start()
+    await joined.session.start().catch(() => undefined)
     return joined
   }
 

@@ -135,6 +135,70 @@ test.each([
   expect(there.notes).not.toContain('+bash')
 })
 
+test('a call keeps the mode that its lane had when it was made, also when it waits for the end of a pause', async () => {
+  await using shared = new Shared()
+  const [here, there] = await shared.pair()
+  await here.session.pause()
+  const held = here.calls(['bash', {}])
+  await shared.clock.settle()
+  await here.session.setLaneHandler('execute', { mode: 'external' })
+  await here.session.resume()
+  await shared.clock.advance(100)
+  expect(outputs(await held)).toEqual(['bash done'])
+  expect(there.notes).toEqual(['+bash', '-bash'])
+})
+
+test("a pause holds back no call of the lane 'control'", async () => {
+  await using shared = new Shared()
+  const [here] = await shared.pair()
+  await here.session.pause()
+  expect(await here.call('cancel', {}, 100)).toMatchObject({ output: 'cancel done' })
+})
+
+test('what stays with its session keeps the limits of its lane', async () => {
+  await using shared = new Shared()
+  const once = { limitType: 'per_second', maxOperations: 1 } as const
+  const here = await shared.join('coordinator', {
+    queueConfig: { laneRateLimits: { generate: once }, generateMaxConcurrency: 5, enableMetrics: true },
+  })
+  const times: number[] = []
+  const calls = [1, 2, 3].map((n) => here.session.callModel(n, () => times.push(shared.clock.now())))
+  await shared.clock.advance(5000)
+  await Promise.all(calls)
+  expect(times.map((at, index) => at - (times[index - 1] ?? 0))).toEqual([times[0], 1000, 1000])
+  const { lanes } = await here.session.queueStats()
+  expect(lanes.generate?.completed).toBe(3)
+  expect((await here.session.queueMetrics())?.counters['lane.commands.completed.generate']).toBe(3)
+})
+
+test('a session whose engine cannot be reached says so in its results, and works when it can', async () => {
+  await using shared = new Shared()
+  const engine = shared.broker.engine({ role: 'both', offlineTimeoutMs: 100 })
+  engine.cut()
+  const joined = shared.joinWith(engine)
+  await shared.clock.advance(200)
+  const here = await joined
+  expect((await here.call('bash', {}, 500)).output).toContain('The engine could not be reached')
+  engine.mend()
+  await shared.clock.advance(2000)
+  expect(await here.call('bash', {}, 500)).toMatchObject({ output: 'bash done', is_error: false })
+  here.faults.splice(0)
+})
+
+test('drain waits for what was handed over, and counts tell where it is', async () => {
+  await using shared = new Shared()
+  const here = await shared.join('both')
+  const results = here.calls(['bash', { ms: 100 }])
+  await shared.clock.advance(50)
+  const { lanes, totalActive } = await here.session.queueStats()
+  expect([lanes.execute?.active, totalActive, lanes.execute?.pending]).toEqual([1, 1, 0])
+  const since = shared.clock.now()
+  const drained = here.session.drain(1000).then(() => shared.clock.now() - since)
+  await shared.clock.advance(100)
+  expect(await drained).toBe(50)
+  expect(outputs(await results)).toEqual(['bash done'])
+})
+
 test('a signal takes back a call that waits for the end of a pause', async () => {
   await using shared = new Shared()
   const [here, there] = await shared.pair()
