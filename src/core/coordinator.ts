@@ -21,6 +21,9 @@ import type { CheckedOptions } from './submit-options.js'
 import { tracedCommand } from './tracing.js'
 import { transition } from './transitions.js'
 
+/** Between two tries to tell a cancellation that the engine could not be told. */
+const AGAIN_MS = 1000
+
 export class Coordinator {
   readonly #core: QueueCore
   readonly #engine: Engine
@@ -288,14 +291,21 @@ export class Coordinator {
     return true
   }
 
-  /** The caller is answered when the engine knows of it: until then it might still complete. */
-  #cancelThere(one: Awaited, reason: unknown): void {
+  /**
+   * The caller is answered when the engine knows of it: until then it might still complete. The wish is told again until
+   * the engine has heard it, or the command has its outcome.
+   */
+  #cancelThere(one: Awaited, reason: unknown, isAgain = false): void {
+    const { run } = one
     const error = cancelledError(reason)
-    this.#engine.cancel(one.run.id, one.run.laneId, reasonText(error.reason)).then(
+    this.#engine.cancel(run.id, run.laneId, reasonText(error.reason)).then(
       (answer) => this.#wasCancelled(one, answer, error),
       (cause: unknown) => {
-        one.cancelled = undefined
-        this.#core.fault(cause, { lane_id: one.run.laneId, command_id: one.run.id })
+        const { clock, alarms } = this.#core
+        if (!isAgain) this.#core.fault(cause, { lane_id: run.laneId, command_id: run.id })
+        alarms.set(clock.now() + AGAIN_MS, () => {
+          if (!one.isOver) this.#cancelThere(one, reason, true)
+        })
       },
     )
   }

@@ -78,10 +78,10 @@ function closed(core: QueueCore, { lane, run, body, details }: Entry): Reason[] 
   const reasons: Reason[] = []
   if (!core.started) reasons.push({ code: 'not_started', message: 'The queue was not started' })
   if (lane.paused) reasons.push({ code: 'paused', message: `Lane '${lane.id}' is paused` })
-  if (details?.stored !== undefined && core.handlers.of(run.commandType) === undefined) {
+  if (details?.stored !== undefined && !core.handlers.has(run.commandType)) {
     const message = `No handler is registered for '${run.commandType}': it waits until there is one`
     reasons.push({ code: 'HANDLER_NOT_FOUND', message })
-  } else if (!Work.is(body) && core.handlers.of(run.commandType) === undefined) {
+  } else if (!Work.is(body) && !core.handlers.has(run.commandType)) {
     const message = `No handler is registered for '${run.commandType}': it fails when its turn comes`
     reasons.push({ code: 'no_handler', message })
   }

@@ -38,6 +38,16 @@ export class Handlers {
     return handler
   }
 
+  /** Whether there is one now. A resolver that throws has none, and is no fault: nothing was to run. */
+  has(type: string): boolean {
+    if (this.#byType.has(type)) return true
+    try {
+      return typeof this.#resolver?.(type) === 'function'
+    } catch {
+      return false
+    }
+  }
+
   #resolved(type: string): AnyHandler | undefined {
     if (this.#resolver === undefined) return undefined
     try {

@@ -42,7 +42,7 @@ export function unpark(core: QueueCore, type: string): void {
 /** There may be a handler for any type now. */
 export function unparkAll(core: QueueCore): void {
   const types = new Set([...core.lanes.values()].flatMap(({ parked }) => [...parked.keys()]))
-  for (const type of types) if (core.handlers.of(type) !== undefined) unpark(core, type)
+  for (const type of types) if (core.handlers.has(type)) unpark(core, type)
 }
 
 /** Takes a command back; false when it was not put aside. */

@@ -7,68 +7,19 @@ import {
   type CommandContext,
   type CommandRun,
   formatDuration,
-  isFinal,
   LaneError,
   type QueueManager,
   type SubmitOptions,
+  sameData,
   UnrecoverableError,
 } from '../core/index.js'
 import { RetryPolicy } from '../policy/index.js'
 import type { LaneHandlerConfig } from './config-handler.js'
-import { type ContextSession, SessionContext, type ToolContext } from './context.js'
+import { type ContextSession, SessionContext } from './context.js'
 import type { ExternalTasks } from './external-tasks.js'
 import { isQueryTool, type SessionLane } from './lanes.js'
 import type { KnownCommand } from './queue-events.js'
-
-/** Runs here, in this process. */
-export type LocalWork = (payload: unknown, context: ToolContext) => unknown
-
-/** Who has made a command: the model (a tool, a call of the model itself), the program, or the session's own control. */
-type CommandKind = 'tool' | 'model' | 'direct' | 'control'
-
-/** A command to be. */
-export type CommandRequest = {
-  readonly lane: SessionLane
-  readonly type: string
-  readonly payload: unknown
-  readonly kind: CommandKind
-  /** What runs here; undefined when that is for a worker outside. */
-  readonly local: LocalWork | undefined
-  readonly toolCallId?: string | undefined
-  readonly options?: SubmitOptions | undefined
-  /** How it is handled, when that was settled before. Default: as its lane's commands are at its submit. */
-  readonly handler?: LaneHandlerConfig | undefined
-  /** Its caller has brought the code: nobody else has it. */
-  readonly isBrought?: boolean | undefined
-}
-
-/** A command of the session that has not settled, or whose body has not ended. */
-export class SessionCommand {
-  readonly request: CommandRequest
-  readonly handler: LaneHandlerConfig
-  readonly run: CommandRun
-  /** Whether an engine has it: any process may run it. */
-  readonly isShared: boolean
-  /** Bodies that run here: its own, those of calls made inside it, a timed-out one beside its retry. */
-  bodies = 0
-
-  constructor(request: CommandRequest, handler: LaneHandlerConfig, run: CommandRun, isShared: boolean) {
-    this.request = request
-    this.handler = handler
-    this.run = run
-    this.isShared = isShared
-  }
-
-  /** Whether it runs, or may run where nobody here sees it. */
-  get isRunning(): boolean {
-    return this.bodies > 0 || this.isElsewhere
-  }
-
-  /** Whether another process has it or will. */
-  get isElsewhere(): boolean {
-    return this.isShared && this.bodies === 0 && !isFinal(this.run.state)
-  }
-}
+import { type CommandKind, type CommandRequest, type LocalWork, SessionCommand } from './session-command.js'
 
 /** What a stored command says of itself, for the process after this one. */
 type Stored = { readonly session: { readonly kind: CommandKind; readonly handler: LaneHandlerConfig } }
@@ -87,6 +38,8 @@ export type CommandsHost = ContextSession & {
   readonly sessionId: string
   /** What a command type runs here. */
   localOf(type: string): LocalWork | undefined
+  /** The same for a shared command, whoever has made it. */
+  sharedOf(type: string): LocalWork | undefined
   /** A body has ended, or a command: somebody may wait for that. */
   ended(command: SessionCommand | undefined): void
 }
@@ -128,7 +81,7 @@ export class Commands {
   /** The shared queue is to call the session for all that has code here, and to leave the rest to other processes. */
   serveShared(): void {
     const run = (payload: unknown, context: CommandContext): unknown => this.#sharedAttempt(payload, context)
-    this.#host.shared?.resolveHandler((type) => (this.#host.localOf(type) === undefined ? undefined : run))
+    this.#host.shared?.resolveHandler((type) => (this.#host.sharedOf(type) === undefined ? undefined : run))
   }
 
   /** What its events say of a command. */
@@ -174,9 +127,10 @@ export class Commands {
   }
 
   #keep(command: SessionCommand): void {
-    const { run } = command
-    this.#live.set(run.id, command)
+    const { run, id } = command
+    this.#live.set(id, command)
     const settled = (): void => {
+      command.isOver = true
       this.#forget(command)
       this.#host.ended(command)
     }
@@ -202,6 +156,7 @@ export class Commands {
       timeoutMs === undefined ? undefined : clock.setTimer(timeoutMs, () => controller.abort(timedOut(timeoutMs)))
     parent.signal.addEventListener('abort', stop, { once: true })
     const context = new SessionContext(parent, request, this.#host, signal)
+    context.isForeign = parent.isForeign
     try {
       return await untilStopped(this.#perform(request, handler, context), signal)
     } finally {
@@ -213,7 +168,7 @@ export class Commands {
   /** Tool calls that an engine has, wherever they run. */
   sharedCalls(): readonly SessionCommand[] {
     return [...this.#live.values()].filter(
-      ({ isShared, request, run }) => isShared && request.kind === 'tool' && !isFinal(run.state),
+      ({ isShared, request, isOver }) => isShared && request.kind === 'tool' && !isOver,
     )
   }
 
@@ -263,7 +218,13 @@ export class Commands {
 
   #sharedAttempt(payload: unknown, context: CommandContext): unknown {
     const command = this.#live.get(context.id)
-    return command?.isShared === true ? this.#known(command, context) : this.#foreign(payload, context)
+    // an id that this session wanted may be another's: its submit is about to be refused
+    const isOwn =
+      command?.isShared === true &&
+      command.request.type === context.commandType &&
+      command.request.lane === context.laneId &&
+      sameData(command.request.payload, payload)
+    return isOwn ? this.#known(command, context) : this.#foreign(payload, context)
   }
 
   #known({ request, handler }: SessionCommand, context: CommandContext): Promise<unknown> {
@@ -285,9 +246,10 @@ export class Commands {
   /** A command of another session, or of another process: no turn of this one waits for it. */
   async #foreign(payload: unknown, base: CommandContext): Promise<unknown> {
     const { commandType: type, laneId } = base
-    const local = this.#host.localOf(type)
+    const local = this.#host.sharedOf(type)
     const request: CommandRequest = { lane: laneId as SessionLane, type, payload, kind: 'direct', local }
     const context = new SessionContext(base, request, this.#host)
+    context.isForeign = true
     try {
       return await this.#byMode(request, INTERNAL, context)
     } finally {
@@ -305,8 +267,8 @@ export class Commands {
 
   async #perform(request: CommandRequest, handler: LaneHandlerConfig, context: SessionContext): Promise<unknown> {
     // a nested call is a body of the command that it is made in
-    const own = this.#live.get(context.id)
-    const counted = own ?? this.#others
+    const own = context.isForeign ? undefined : this.#live.get(context.id)
+    const counted = own ?? (context.isForeign ? { bodies: 0 } : this.#others)
     counted.bodies++
     try {
       return await this.#byMode(request, handler, context)
@@ -355,8 +317,8 @@ export class Commands {
     }
   }
 
-  #forget({ run, bodies }: SessionCommand): void {
-    if (bodies === 0 && isFinal(run.state)) this.#live.delete(run.id)
+  #forget({ id, bodies, isOver }: SessionCommand): void {
+    if (bodies === 0 && isOver) this.#live.delete(id)
   }
 }
 

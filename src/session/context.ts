@@ -39,6 +39,8 @@ export class SessionContext implements ToolContext {
   readonly #signal: AbortSignal | undefined
   /** Whether its body has not ended. */
   isLive = true
+  /** Whether its command is of another session. */
+  isForeign = false
 
   /** `signal` instead of the base's: a nested call can be ended by itself. */
   constructor(base: CommandContext, place: AttemptPlace, session: ContextSession, signal?: AbortSignal) {

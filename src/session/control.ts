@@ -10,15 +10,17 @@ import {
   checkOneOf,
   checkText,
   instantText,
+  LaneError,
   type QueueManager,
   type Random,
   refuseUnknown,
 } from '../core/index.js'
-import type { CommandRequest, Commands, SessionCommand } from './commands.js'
+import type { Commands } from './commands.js'
 import type { DirectRuns } from './direct-runs.js'
 import type { SessionEvents } from './event-stream.js'
 import type { Gate } from './gate.js'
 import { SESSION_LANES, type SessionLane, sessionLane } from './lanes.js'
+import type { CommandRequest, SessionCommand } from './session-command.js'
 import type { Turns } from './turns.js'
 import { newUuid } from './uuid.js'
 
@@ -174,6 +176,26 @@ export class Control {
     })
   }
 
+  /** Resolves when no call waits for the end of a pause. Rejects at the limit with `DRAIN_TIMEOUT`. */
+  async untilNoneHeld(limitMs: number): Promise<void> {
+    const { clock, gate } = this.#host
+    if (gate.size === 0) return
+    await new Promise<void>((resolve, reject) => {
+      const look = (): void => {
+        if (gate.size === 0) end(resolve)
+      }
+      const end = (tell: () => void): void => {
+        clock.clearTimer(timer)
+        this.#waiting.delete(look)
+        tell()
+      }
+      const late = (): void =>
+        reject(new LaneError('DRAIN_TIMEOUT', 'Drain timed out: the session is paused, and holds tool calls back'))
+      const timer = clock.setTimer(limitMs, () => end(late))
+      this.#waiting.add(look)
+    })
+  }
+
   /** Resolves when nothing waits for a slot, nothing runs and the turn is over, or the limit has passed; whether something is left. */
   async untilQuiet(limitMs: number): Promise<boolean> {
     const { clock, queue, turns, direct, commands } = this.#host
@@ -265,22 +287,18 @@ type Asks = {
   readonly lane: SessionLane | undefined
 }
 
-/** What waits for the end of a pause has not begun, and has no id yet. */
-function isHeldFor(request: CommandRequest, { scope, lane }: Asks): boolean {
-  if (scope === 'turn') return request.kind !== 'direct'
-  if (scope === 'tools') return request.kind === 'tool'
-  if (scope === 'lane') return request.lane === lane
-  return scope !== 'command'
-}
+/** A call that waits for the end of a pause has not begun, and has no id yet. */
+const isHeldFor = (request: CommandRequest, { scope, lane }: Asks): boolean =>
+  scope === 'lane' ? request.lane === lane : scope !== 'command'
 
 function isMeant(command: SessionCommand, { scope, id, lane }: Asks): boolean {
-  const { request, run, isElsewhere } = command
+  const { request, run, isShared } = command
   const { kind } = request
   if (kind === 'control') return false
   if (scope === 'turn') return kind === 'tool' || kind === 'model'
   if (scope === 'tools') return kind === 'tool'
-  // whether it has begun elsewhere is not known here
-  if (scope === 'queued') return !isElsewhere && (run.state === 'pending' || run.state === 'delayed')
+  // whether it has begun is not known here when an engine has it
+  if (scope === 'queued') return !isShared && (run.state === 'pending' || run.state === 'delayed')
   if (scope === 'lane') return request.lane === lane
   return scope === 'command' ? run.id === id : true
 }

@@ -1,6 +1,7 @@
 /** What runs without a queue, in a session that has none. */
-import type { CommandRequest } from './commands.js'
+
 import { type ContextSession, directContext, SessionContext } from './context.js'
+import type { CommandRequest } from './session-command.js'
 
 export class DirectRuns {
   readonly #session: ContextSession

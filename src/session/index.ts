@@ -6,7 +6,6 @@ export type {
   ConfirmOptions,
   ToolHooks,
 } from './checks.js'
-export type { LocalWork } from './commands.js'
 export { SessionQueueConfig } from './config.js'
 export type { HandlerMode, LaneHandlerConfig } from './config-handler.js'
 export type {
@@ -45,6 +44,7 @@ export {
   type PermissionPolicy,
   permissionCheck,
 } from './permissions.js'
+export type { LocalWork } from './session-command.js'
 export type { ExecuteTool, SessionQueueOptions } from './session-options.js'
 export { type CallModelOptions, type LaneInput, SessionQueue } from './session-queue.js'
 export type { SessionDeadLetter, SessionLaneStats, SessionQueueStats } from './stats.js'

@@ -1,9 +1,9 @@
 /** What the queue under a session tells, as events of the session. Heard only while somebody reads. */
-import type { DeadLetter, DeadLetterQueue, EventEmitter, EventKey, EventPayloads } from '../core/index.js'
+import type { DeadLetterQueue, EventEmitter, EventKey, EventPayloads } from '../core/index.js'
 import type { RetryPolicyFields } from '../policy/index.js'
 import { RetryPolicy } from '../policy/index.js'
 import type { SessionEvents } from './event-stream.js'
-import type { SessionEventPayloads, SessionEventType } from './events.js'
+import type { SessionEventType } from './events.js'
 import type { SessionLane } from './lanes.js'
 
 /** What is known of a command when something is told of it. */
@@ -51,13 +51,11 @@ function retried(host: QueueEventsHost, payload: EventPayloads['queue.command.re
 }
 
 function buried({ events, letters }: QueueEventsHost, payload: EventPayloads['queue.command.dead_lettered']): void {
-  const letter = letters?.get(payload.command_id)
-  if (letter !== undefined) events.emit('command_dead_lettered', buriedEvent(letter))
-}
-
-export function buriedEvent(letter: DeadLetter): SessionEventPayloads['command_dead_lettered'] {
-  const { commandId: command_id, commandType: command_type, laneId, error, attempts } = letter
-  return { command_id, command_type, lane: laneId as SessionLane, error, attempts }
+  const { command_id, command_type, lane_id } = payload
+  const letter = letters?.get(command_id)
+  if (letter === undefined) return
+  const { error, attempts } = letter
+  events.emit('command_dead_lettered', { command_id, command_type, lane: lane_id as SessionLane, error, attempts })
 }
 
 function alerted(events: SessionEvents, payload: EventPayloads['queue.alert']): void {

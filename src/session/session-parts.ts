@@ -1,7 +1,7 @@
 /** The parts of a session, put together: what `SessionQueue` is the facade of. */
 import { type Clock, type DeadLetter, errorText, type QueueManager, type Random } from '../core/index.js'
 import { ToolChecks } from './checks.js'
-import { type CommandRequest, Commands, type LocalWork, type SessionCommand } from './commands.js'
+import { Commands } from './commands.js'
 import type { LaneHandlerConfig } from './config-handler.js'
 import { DEFAULT_HANDLER } from './config-handler.js'
 import type { AttemptPlace, ContextSession, SessionContext } from './context.js'
@@ -11,7 +11,8 @@ import { SessionEvents } from './event-stream.js'
 import { ExternalTasks } from './external-tasks.js'
 import { Gate } from './gate.js'
 import { SESSION_LANES, type SessionLane } from './lanes.js'
-import { buriedEvent, forwardQueueEvents } from './queue-events.js'
+import { forwardQueueEvents } from './queue-events.js'
+import type { CommandRequest, LocalWork, SessionCommand } from './session-command.js'
 import { type SessionLanes, sessionLanes } from './session-lanes.js'
 import { checkedSessionOptions, type SessionQueueOptions } from './session-options.js'
 import { SessionStart } from './session-start.js'
@@ -42,14 +43,16 @@ export class SessionParts {
   readonly control: Control
   readonly direct: DirectRuns
   readonly tally = new LaneTally()
-  readonly gate = new Gate()
+  readonly gate = new Gate(() => this.control.looked())
   readonly start: SessionStart
   readonly #options: SessionQueueOptions
+  readonly #clock: Clock
 
   /** `CONFIG_INVALID` names the option that is wrong. */
   constructor(options: SessionQueueOptions) {
     const { sessionId, config, clock, random } = checkedSessionOptions(options)
     this.#options = options
+    this.#clock = clock
     this.sessionId = sessionId
     this.events = new SessionEvents(clock)
     this.checks = new ToolChecks(options, clock, this.events)
@@ -76,6 +79,7 @@ export class SessionParts {
       hasStorage: options.storage !== undefined,
       sessionId,
       localOf: (type) => this.localOf(type),
+      sharedOf: (type) => this.#directOf(type),
       ended: (command) => this.#ended(command),
     })
     this.direct = new DirectRuns(context, () => this.control.looked())
@@ -91,18 +95,16 @@ export class SessionParts {
     forwardQueueEvents({ emitter, letters, isShared, events: this.events, known: (id) => this.commands.known(id) })
   }
 
-  /** Submits; later, when the session is paused and its lanes are not its own. */
-  send(request: CommandRequest): PromiseLike<unknown> {
-    const passed = this.passed(request)
-    if (passed === undefined) return this.commands.submit(request)
+  /** Submits a tool call; later, when the session is paused and the lane is not its own. */
+  #send(request: CommandRequest): PromiseLike<unknown> {
+    const isHeld = this.gate.isShut && request.lane !== 'control' && this.commands.isShared(request)
+    if (!isHeld) return this.commands.submit(request)
     const handler = this.commands.handlerOf(request)
-    return passed.then(() => this.commands.submit({ ...request, handler }))
+    return this.gate.hold({ ...request, handler }, (held) => this.commands.submit(held))
   }
 
-  /** Undefined unless it has to wait: it is for lanes that are not the session's own, and the session is paused. */
-  passed(request: CommandRequest): Promise<void> | undefined {
-    const isHeld = this.gate.isShut && request.lane !== 'control' && this.commands.isShared(request)
-    return isHeld ? this.gate.passed(request) : undefined
+  now(): number {
+    return this.#clock.now()
   }
 
   /** By lane: what waits and is not in this process's queue. */
@@ -115,28 +117,38 @@ export class SessionParts {
   async letters(): Promise<readonly DeadLetter[]> {
     if (this.lanes === undefined) return []
     const { shared, letters } = this.lanes
-    const own = letters?.list() ?? []
+    if (letters === undefined) return []
+    const own = letters.list()
     if (shared === undefined) return own
-    const all = await shared.deadLetters.list()
-    return [...own, ...all.filter(({ metadata }) => isOfSession(metadata, this.sessionId))]
+    const others = (await shared.deadLetters.list()).filter(({ metadata }) => isOfSession(metadata, this.sessionId))
+    const all = [...own, ...others].sort((a, b) => (a.failedAt < b.failedAt ? -1 : 1))
+    return all.slice(-letters.capacity)
   }
 
   #ended(command: SessionCommand | undefined): void {
     this.control.looked()
-    if (command?.isShared !== true) return
-    this.tally.settled(command)
-    if (command.run.state !== 'completed') void this.#buried(command)
+    if (command?.isShared === true) void this.#sharedEnd(command)
   }
 
-  /** It has failed somewhere: whether it is a dead letter is known where the lanes are. */
-  async #buried({ run: { id } }: SessionCommand): Promise<void> {
+  /** What an engine had is counted and told by who has submitted it, whoever has run it. */
+  async #sharedEnd({ run, request }: SessionCommand): Promise<void> {
+    const isAccepted = await run.accepted.then(
+      () => true,
+      () => false,
+    )
+    // a submit that was refused is no command, and one that met another is counted with that
+    if (!isAccepted || !this.tally.settled(run.id, request.lane, run.state)) return
+    if (run.state !== 'failed' && run.state !== 'timed_out') return
     if (this.lanes?.letters === undefined || !this.events.hasReaders) return
-    try {
-      const letter = await this.lanes.shared?.deadLetters.get(id)
-      if (letter !== undefined) this.events.emit('command_dead_lettered', buriedEvent(letter))
-    } catch (error) {
-      this.#fault(error)
-    }
+    const record = await this.lanes.shared?.get(run.id).catch(() => undefined)
+    const error: unknown = await run.result().catch((reason: unknown) => reason)
+    this.events.emit('command_dead_lettered', {
+      command_id: run.id,
+      command_type: request.type,
+      lane: request.lane,
+      error: errorText(error),
+      attempts: record?.attempt ?? 1,
+    })
   }
 
   /** What a command type runs here: its handler, else `execute`, which is never asked for `json`. */
@@ -145,6 +157,11 @@ export class SessionParts {
     const { execute } = this.#options
     if (own !== undefined || execute === undefined || type === 'json') return own
     return (args, context) => outputOf(execute(type, args as Record<string, unknown>, context))
+  }
+
+  /** The same for what no model has called: only what `execute` is said to know. */
+  #directOf(type: string): LocalWork | undefined {
+    return this.local.has(type) || this.#options.executes?.(type) !== false ? this.localOf(type) : undefined
   }
 
   #runNested(calls: readonly ToolCall[], parent: SessionContext): Promise<ToolResult[]> {
@@ -161,8 +178,8 @@ export class SessionParts {
       checks: this.checks,
       isDirect: this.lanes === undefined,
       localOf: (type) => this.localOf(type),
-      isDoneElsewhere: (lane) => this.handlers[lane].mode === 'external' || this.#hasWorkers,
-      submit: (request) => this.send(request),
+      mayLackCode: (request) => this.#mayLackCode(request),
+      submit: (request) => this.#send(request),
       nested: (request, parent) => this.commands.nested(request, parent),
       direct: (request, signal) => this.direct.run(request, signal),
       fault: (error) => this.#fault(error),
@@ -172,11 +189,10 @@ export class SessionParts {
   #newSubmissions(): Submissions {
     return new Submissions({
       submit: (request) => this.commands.submit(request),
-      passed: (request) => this.passed(request),
-      isDoneElsewhere: this.#hasWorkers,
+      mayLackCode: (request) => this.#mayLackCode(request),
+      hasWorkers: this.#hasWorkers,
       live: (id) => this.commands.get(id),
-      localOf: (type) =>
-        this.local.has(type) || this.#options.executes?.(type) !== false ? this.localOf(type) : undefined,
+      localOf: (type) => this.#directOf(type),
       hasHandler: (type) => this.local.has(type),
       handlerOf: (lane) => this.handlers[lane],
       routeDirect: (lane, payload) => this.#options.routeDirect?.(lane, payload),
@@ -200,6 +216,12 @@ export class SessionParts {
   /** A process that only submits hands over what it has no code for. */
   get #hasWorkers(): boolean {
     return this.#options.engine?.role === 'coordinator'
+  }
+
+  /** Whether somebody else has the code, or may have it. */
+  #mayLackCode(request: CommandRequest): boolean {
+    if (this.commands.handlerOf(request).mode === 'external') return true
+    return this.#hasWorkers && this.commands.isShared(request)
   }
 
   #fault(error: unknown): void {

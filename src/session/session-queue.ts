@@ -4,7 +4,6 @@
  */
 import { checkMs, checkObject, checkText, configInvalid, LaneError, quiet, type SubmitOptions } from '../core/index.js'
 import type { MetricsSnapshot } from '../observe/index.js'
-import type { LocalWork } from './commands.js'
 import type { LaneHandlerConfig } from './config-handler.js'
 import { laneHandlerConfig } from './config-handler.js'
 import type { LaneHandlerInput } from './config-input.js'
@@ -15,6 +14,7 @@ import type { SessionEventPayloads, SessionEventType } from './events.js'
 import type { ExternalTask, ExternalTaskHandler, ExternalTaskResult } from './external-task.js'
 import { shuttingDown } from './external-tasks.js'
 import { laneForTool, type SessionLane, sessionLane } from './lanes.js'
+import type { LocalWork } from './session-command.js'
 import type { SessionQueueOptions } from './session-options.js'
 import { SessionParts } from './session-parts.js'
 import { type SessionDeadLetter, type SessionQueueStats, sessionStats } from './stats.js'
@@ -105,7 +105,7 @@ export class SessionQueue {
     const request = { lane: 'generate', type: 'llm', payload, kind: 'model', local, options: own } as const
     if (parent !== undefined) return (await this.#parts.commands.nested(request, parent)) as R
     if (this.#parts.lanes === undefined) return (await this.#parts.direct.run(request, own.signal)) as R
-    return (await this.#parts.send(request)) as R
+    return (await this.#parts.commands.submit(request)) as R
   }
 
   /** Puts work into a lane and gives its value. `HANDLER_NOT_FOUND` when nothing here runs it. */
@@ -240,7 +240,8 @@ export class SessionQueue {
     checkMs('drain timeoutMs', timeoutMs, 0)
     const { lanes, control } = this.#parts
     if (lanes !== undefined) {
-      await Promise.all([lanes.queue.drain(timeoutMs), lanes.shared?.drain(timeoutMs)])
+      const held = control.untilNoneHeld(timeoutMs)
+      await Promise.all([lanes.queue.drain(timeoutMs), lanes.shared?.drain(timeoutMs), held])
       return
     }
     if (await control.untilQuiet(timeoutMs)) {
@@ -266,6 +267,7 @@ export class SessionQueue {
 
   async #close(timeoutMs: number): Promise<void> {
     await this.shutdown()
+    const deadline = this.#parts.now() + timeoutMs
     const unfinished = await this.#parts.control.untilQuiet(timeoutMs)
     const error = shuttingDown()
     this.#parts.turns.cancelCurrent(error)
@@ -273,8 +275,9 @@ export class SessionQueue {
     this.#parts.direct.cancel(error)
     this.#parts.gate.refuse(error, () => true)
     await this.#cancelElsewhere(error)
-    const limit = { timeoutMs: unfinished ? 0 : timeoutMs }
-    await Promise.all([this.#parts.lanes?.queue.close(limit), this.#parts.lanes?.shared?.close(limit)])
+    const own = { timeoutMs: unfinished ? 0 : timeoutMs }
+    const shared = { timeoutMs: Math.max(0, deadline - this.#parts.now()) }
+    await Promise.all([this.#parts.lanes?.queue.close(own), this.#parts.lanes?.shared?.close(shared)])
     this.#parts.events.end()
   }
 

@@ -17,14 +17,8 @@ export class SessionStart {
   }
 
   begin(): Promise<void> {
-    if (this.#started !== undefined) return this.#started
-    const started = this.#begin()
-    this.#started = started
-    // what an engine needs may be there at the next use
-    started.catch(() => {
-      if (this.#lanes?.shared !== undefined) this.#started = undefined
-    })
-    return started
+    this.#started ??= this.#begin()
+    return this.#started
   }
 
   /** Begins, if nobody has. A start that fails is told by every command: the queue refuses them. */
@@ -37,7 +31,13 @@ export class SessionStart {
     const { queue, shared } = this.#lanes
     if (queue.storage !== undefined) await this.#serveStored(queue)
     await queue.start()
-    await shared?.start()
+    try {
+      await shared?.start()
+    } catch (error) {
+      // what the engine needs may be there at the next use
+      this.#started = undefined
+      throw error
+    }
   }
 
   /**

@@ -1,6 +1,5 @@
 /** Counts of a session, and its dead letters, as plain data. */
-import type { Observation, ObservedLane, QueueObserver } from '../core/index.js'
-import type { SessionCommand } from './commands.js'
+import type { CommandState, Observation, ObservedLane, QueueObserver } from '../core/index.js'
 import type { HandlerMode, LaneHandlerConfig } from './config-handler.js'
 import { SESSION_LANES, type SessionLane } from './lanes.js'
 import type { SessionLanes } from './session-lanes.js'
@@ -10,7 +9,7 @@ export type SessionLaneStats = {
   readonly lane: SessionLane
   /** Commands that wait for a slot; over an engine also those that another process runs. */
   readonly pending: number
-  /** Commands that run, or wait for a worker outside. */
+  /** Commands that run in this process, or wait for a worker outside. */
   readonly active: number
   /** Commands that wait for their time: a delay, a retry in back-off. */
   readonly delayed: number
@@ -42,15 +41,30 @@ export type SessionDeadLetter = {
   readonly failed_at: string
 }
 
+/** Ids that are remembered so that none is counted twice. */
+const MOST_COUNTED = 10_000
+
 /** Counts outcomes by lane. */
 export class LaneTally implements Observation {
   readonly completed = zeros()
   readonly failed = zeros()
 
-  /** Counts one command, whoever has run it. */
-  settled({ request: { lane }, run: { state } }: SessionCommand): void {
+  /** The last shared commands that were counted: one may be asked for again by its id. */
+  readonly #counted = new Set<string>()
+
+  /** Counts a shared command, whoever has run it; false when it was counted before. */
+  settled(id: string, lane: SessionLane, state: CommandState): boolean {
+    if (this.#counted.has(id)) return false
+    this.#counted.add(id)
+    if (this.#counted.size > MOST_COUNTED) {
+      for (const oldest of this.#counted) {
+        this.#counted.delete(oldest)
+        break
+      }
+    }
     if (state === 'completed') this.completed[lane]++
     else if (state === 'failed' || state === 'timed_out') this.failed[lane]++
+    return true
   }
 
   observe(): QueueObserver {

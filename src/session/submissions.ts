@@ -9,9 +9,9 @@ import {
   type SubmitOptions,
   sameData,
 } from '../core/index.js'
-import type { CommandRequest, LocalWork, SessionCommand } from './commands.js'
 import type { LaneHandlerConfig } from './config-handler.js'
 import { laneForTool, type SessionLane, sessionLane } from './lanes.js'
+import type { CommandRequest, LocalWork, SessionCommand } from './session-command.js'
 
 /** Options of `submit`, `submitBatch` and `submitTask`: those of the queue, and what is to run. */
 export type SessionSubmitOptions = SubmitOptions & {
@@ -39,14 +39,14 @@ export type TaskHandle = {
 
 export type SubmissionsHost = {
   submit(request: CommandRequest): CommandRun
-  /** Undefined unless it has to wait: the session is paused. */
-  passed(request: CommandRequest): Promise<void> | undefined
   live(id: string): SessionCommand | undefined
   localOf(type: string): LocalWork | undefined
   hasHandler(type: string): boolean
   handlerOf(lane: SessionLane): LaneHandlerConfig
-  /** Whether other processes have the code that is lacking here. */
-  readonly isDoneElsewhere: boolean
+  /** Whether others may have the code that is lacking here. */
+  mayLackCode(request: CommandRequest): boolean
+  /** Whether others do all that is shared. */
+  readonly hasWorkers: boolean
   /** The command type that a payload without one speaks of. */
   routeDirect(lane: SessionLane, payload: unknown): string | undefined
 }
@@ -60,12 +60,12 @@ export class Submissions {
     this.#host = host
   }
 
-  submit(lane: unknown, payload: unknown, options: SessionSubmitOptions = {}): PromiseLike<unknown> {
-    return this.#send(this.#requestOf(sessionLane('lane', lane), payload, options))
+  submit(lane: unknown, payload: unknown, options: SessionSubmitOptions = {}): CommandRun {
+    return this.#host.submit(this.#requestOf(sessionLane('lane', lane), payload, options))
   }
 
   /** A tool by its name, in its lane. */
-  byTool(name: string, args: unknown, options: SubmitOptions = {}): PromiseLike<unknown> {
+  byTool(name: string, args: unknown, options: SubmitOptions = {}): CommandRun {
     checkText('submitByTool name', name)
     return this.submit(laneForTool(name), args, { ...options, commandType: name })
   }
@@ -77,9 +77,9 @@ export class Submissions {
     if (options.id !== undefined)
       throw configInvalid('submitBatch id', 'left out: a batch has many commands', options.id)
     const requests = payloads.map((payload) => this.#requestOf(where, payload, options))
-    if (where === 'query') return Promise.all(requests.map((request) => this.#send(request)))
+    if (where === 'query') return Promise.all(requests.map((request) => this.#host.submit(request)))
     const results: unknown[] = []
-    for (const request of requests) results.push(await this.#send(request))
+    for (const request of requests) results.push(await this.#host.submit(request))
     return results
   }
 
@@ -93,10 +93,7 @@ export class Submissions {
     if (live !== undefined && (live.request.lane !== lane || !sameData(live.request.payload, payload))) {
       throw new LaneError('CONFLICT', `The id '${id}' belongs to another command that has not settled`)
     }
-    const request = live === undefined ? this.#requestOf(lane, payload, { ...options, id }) : live.request
-    const passed = live === undefined ? this.#host.passed(request) : undefined
-    if (passed !== undefined) await passed
-    const run = live?.run ?? this.#host.submit(request)
+    const run = live?.run ?? this.#host.submit(this.#requestOf(lane, payload, { ...options, id }))
     await run.accepted
     return {
       id,
@@ -107,11 +104,6 @@ export class Submissions {
       result: (how) => run.result(how),
       cancel: (reason) => run.cancel(reason),
     }
-  }
-
-  #send(request: CommandRequest): PromiseLike<unknown> {
-    const passed = this.#host.passed(request)
-    return passed === undefined ? this.#host.submit(request) : passed.then(() => this.#host.submit(request))
   }
 
   #requestOf(lane: SessionLane, payload: unknown, submit: SessionSubmitOptions): CommandRequest {
@@ -125,15 +117,17 @@ export class Submissions {
       return { lane, type: commandType ?? JSON_TYPE, payload, kind: 'direct', local: undefined, options, handler }
     }
     const type = commandType ?? this.#typeOf(lane, payload)
-    const local = type === undefined ? undefined : this.#host.localOf(type)
-    if (type === undefined || (local === undefined && !this.#host.isDoneElsewhere)) throw nothingRuns(lane, commandType)
-    return { lane, type, payload, kind: 'direct', local, options, handler }
+    if (type === undefined) throw nothingRuns(lane, commandType)
+    const local = this.#host.localOf(type)
+    const request: CommandRequest = { lane, type, payload, kind: 'direct', local, options, handler }
+    if (local === undefined && !this.#host.mayLackCode(request)) throw nothingRuns(lane, commandType)
+    return request
   }
 
   #typeOf(lane: SessionLane, payload: unknown): string | undefined {
-    return this.#host.hasHandler(JSON_TYPE) || this.#host.isDoneElsewhere
-      ? JSON_TYPE
-      : this.#host.routeDirect(lane, payload)
+    const { hasWorkers } = this.#host
+    if (this.#host.hasHandler(JSON_TYPE)) return JSON_TYPE
+    return this.#host.routeDirect(lane, payload) ?? (hasWorkers ? JSON_TYPE : undefined)
   }
 }
 

@@ -12,11 +12,12 @@ import {
   type SubmitOptions,
 } from '../core/index.js'
 import type { ToolChecks, ToolHooks } from './checks.js'
-import { type CommandRequest, type LocalWork, noHandler } from './commands.js'
+import { noHandler } from './commands.js'
 import type { SessionContext } from './context.js'
 import type { SessionEvents } from './event-stream.js'
-import { laneForTool, type SessionLane } from './lanes.js'
+import { laneForTool } from './lanes.js'
 import type { CheckedCall } from './permissions.js'
+import type { CommandRequest, LocalWork } from './session-command.js'
 import { failureOf, refusal, resultOf, type ToolCall, type ToolResult } from './tool-call.js'
 
 /** Options of `runToolCalls`. */
@@ -37,7 +38,7 @@ export type ToolRunnerHost = {
   readonly isDirect: boolean
   localOf(type: string): LocalWork | undefined
   /** Whether it may be done although there is no code for it here. */
-  isDoneElsewhere(lane: SessionLane): boolean
+  mayLackCode(request: CommandRequest): boolean
   submit(request: CommandRequest): PromiseLike<unknown>
   nested(request: CommandRequest, parent: SessionContext): Promise<unknown>
   direct(request: CommandRequest, signal: AbortSignal | undefined): Promise<unknown>
@@ -111,6 +112,8 @@ export class ToolRunner {
   /** Ends every turn under way: what has not begun of it does not begin. What was submitted is not ended by this. */
   end(error: Error): void {
     for (const turn of this.#turns) {
+      // calls inside the command of another session are not this one's to end
+      if (turn.parent?.isForeign === true) continue
       turn.ended = error
       for (const stop of [...(turn.onEnd ?? [])]) stop()
     }
@@ -215,8 +218,6 @@ export class ToolRunner {
     const { signal, submit } = options
     throwIfEnded(turn)
     const local = brought ?? this.#host.localOf(name)
-    if (local === undefined && !this.#host.isDoneElsewhere(lane))
-      throw new LaneError('HANDLER_NOT_FOUND', noHandler(name))
     const own = signal === undefined && submit === undefined ? undefined : { ...submit, signal }
     const request: CommandRequest = {
       lane,
@@ -227,6 +228,9 @@ export class ToolRunner {
       toolCallId: id,
       options: own,
       isBrought: brought !== undefined,
+    }
+    if (local === undefined && !this.#host.mayLackCode(request)) {
+      throw new LaneError('HANDLER_NOT_FOUND', noHandler(name))
     }
     if (parent !== undefined) return this.#host.nested(request, parent)
     return this.#host.isDirect ? this.#host.direct(request, signal) : this.#host.submit(request)

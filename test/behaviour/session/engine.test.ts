@@ -93,35 +93,43 @@ test('a turn that is cancelled stops its calls wherever they run, and the proof 
   expect(outputs(await results)).toEqual(['Tool execution error: Command cancelled: Esc'])
 })
 
-test('a paused session hands nothing over, and others go on', async () => {
+test('a paused session hands no call over, and others go on', async () => {
   await using shared = new Shared()
   const [here] = await shared.pair()
   const other = await shared.join('coordinator')
   await here.session.pause()
   const held = here.calls(['read', {}])
-  const direct = here.session.submit('execute', { ms: 1 }, { commandType: 'bash' })
+  const model = here.session.callModel({}, () => 'said')
   await shared.clock.advance(100)
   const { lanes, totalPending } = await here.session.queueStats()
-  expect([lanes.query?.pending, lanes.execute?.pending, totalPending]).toEqual([1, 1, 2])
-  expect(outputs(await other.call('read', { label: 'theirs' }, 100).then((one) => [one]))).toEqual(['theirs done'])
+  expect([lanes.query?.pending, lanes.generate?.pending, totalPending]).toEqual([1, 1, 2])
+  expect(outputs([await other.call('read', { label: 'theirs' }, 100)])).toEqual(['theirs done'])
   await here.session.resume()
   await shared.clock.advance(100)
   expect(outputs(await held)).toEqual(['read done'])
-  expect(await direct).toEqual({ output: 'bash done', exit_code: 0 })
+  expect(await model).toBe('said')
+})
+
+test('a direct submission is not held by a pause: it is not of the session alone', async () => {
+  await using shared = new Shared()
+  const [here] = await shared.pair()
+  await here.session.pause()
+  const task = await here.session.submitTask({ id: 'x', lane: 'execute', payload: {} }, { commandType: 'bash' })
+  await shared.clock.advance(100)
+  expect(await shared.clock.expectSettled(task.result())).toEqual({ output: 'bash done', exit_code: 0 })
 })
 
 test.each([
   ['turn', 2],
   ['tools', 1],
-  ['queued', 3],
-  ['session', 3],
+  ['queued', 2],
+  ['session', 2],
 ] as const)('what waits for the end of a pause is cancelled with the scope %s', async (scope, count) => {
   await using shared = new Shared()
   const [here, there] = await shared.pair()
   await here.session.pause()
   const held = here.calls(['bash', {}])
   const model = here.session.callModel({}, () => 'said').catch(messageOf)
-  const direct = here.session.submit('query', {}, { commandType: 'read' }).catch(messageOf)
   await shared.clock.settle()
   const proof = here.session.cancel({ scope, reason: 'enough' })
   await shared.clock.advance(10)
@@ -129,10 +137,39 @@ test.each([
   await here.session.resume()
   await shared.clock.advance(100)
   expect(outputs(await held)).toEqual(['Tool execution error: Command cancelled: enough'])
-  const cancelled = 'Command cancelled: enough'
-  expect(await model).toBe(count >= 2 ? cancelled : 'said')
-  expect(await direct).toEqual(count < 3 ? { output: 'read done', exit_code: 0 } : cancelled)
-  expect(there.notes).not.toContain('+bash')
+  expect(await model).toBe(count === 2 ? 'Command cancelled: enough' : 'said')
+  expect(there.notes).toEqual([])
+})
+
+test('what is cancelled right after a resume does not run', async () => {
+  await using shared = new Shared()
+  const [here, there] = await shared.pair()
+  await here.session.pause()
+  const held = here.calls(['bash', {}])
+  await shared.clock.settle()
+  const resumed = here.session.resume()
+  const proof = here.session.cancel({ scope: 'session' })
+  await shared.clock.advance(100)
+  await resumed
+  expect((await proof).cancelled).toBe(1)
+  expect((await held)[0]?.is_error).toBe(true)
+  expect(there.notes).toEqual([])
+})
+
+test('drain waits for calls that are held, and says so', async () => {
+  await using shared = new Shared()
+  const [here] = await shared.pair()
+  await here.session.pause()
+  const held = here.calls(['bash', {}])
+  await shared.clock.settle()
+  const late = here.session.drain(100).catch(messageOf)
+  await shared.clock.advance(100)
+  expect(await late).toBe('Drain timed out: the session is paused, and holds tool calls back')
+  const drained = here.session.drain(1000)
+  await here.session.resume()
+  await shared.clock.advance(100)
+  await shared.clock.expectSettled(drained)
+  expect(outputs(await held)).toEqual(['bash done'])
 })
 
 test('a call keeps the mode that its lane had when it was made, also when it waits for the end of a pause', async () => {
