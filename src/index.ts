@@ -36,6 +36,7 @@ export {
   type EndAnswer,
   type Engine,
   type EngineCapabilities,
+  type EngineCharge,
   type EngineCommand,
   type EngineDedupe,
   type EngineEvent,

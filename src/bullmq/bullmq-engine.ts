@@ -10,6 +10,7 @@ import type {
   EndAnswer,
   Engine,
   EngineCapabilities,
+  EngineCharge,
   EngineCommand,
   EngineEvent,
   EngineLane,
@@ -100,6 +101,10 @@ export class BullMQEngine implements Engine {
 
   save(lease: Lease, progress: EngineProgress): Promise<boolean> {
     return this.#with(({ leases }) => leases.save(lease, progress))
+  }
+
+  charge(lease: Lease, charge: EngineCharge): Promise<void> {
+    return this.#with(({ leases }) => leases.charge(lease, charge))
   }
 
   report(claim: Claim, value: string): void {

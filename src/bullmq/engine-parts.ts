@@ -80,8 +80,14 @@ export class EngineParts {
     this.#lost.close()
   }
 
+  /** Also where a lane is not watched: whoever was refused for its rate waits for the instant that it was told. */
+  #richer(laneIds: readonly string[]): void {
+    for (const { laneId } of this.#use.lanes) if (laneIds.includes(laneId)) this.#use.onWork(laneId)
+  }
+
   #announced(announcement: Announcement): void {
     if (announcement.kind === 'lane') this.lanes.changed(announcement)
+    else if (announcement.kind === 'rate') this.#richer(announcement.laneIds)
     else if (this.leases.has(announcement.id)) this.#use.onCancel(announcement.id, announcement.reason)
   }
 }

@@ -3,6 +3,7 @@ import type {
   Claim,
   ClaimAnswer,
   EndAnswer,
+  EngineCharge,
   EngineOutcome,
   EngineProgress,
   EngineUse,
@@ -10,7 +11,7 @@ import type {
   LeaseEnd,
   RenewAnswer,
 } from '../core/index.js'
-import { jobIdOf } from './ids.js'
+import { jobIdOf, laneIdOf } from './ids.js'
 import { claimOf, failedReasonOf, progressFields } from './job-form.js'
 import type { Messages } from './messages.js'
 import type { CheckedOptions } from './options.js'
@@ -191,6 +192,12 @@ export class Leases {
     if (running !== undefined) running.hasProgress = true
     const args = [jobIdOf(id, laneId), token, ...progressFields(progress, true)]
     return (await this.#calls.run<number>('laneSave', laneId, args)) === 1
+  }
+
+  async charge({ id, laneId, token }: Lease, { number, before, after }: EngineCharge): Promise<void> {
+    const args = [jobIdOf(id, laneId), token, number, before ?? '', after]
+    const queues = await this.#calls.run<string[]>('laneCharge', laneId, args)
+    if (queues.length > 0) this.#messages.announce({ kind: 'rate', laneIds: queues.map(laneIdOf) })
   }
 
   #taken(laneId: string, token: string, reply: Claimed | Refused): ClaimAnswer {

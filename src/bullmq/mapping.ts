@@ -44,6 +44,11 @@ export const MAPPING: readonly Mapped[] = [
     theirs: 'moveToFinished, in one script with the next claim; what is plain as it does, many at once',
     onPostgres: 'move_to_completed or move_to_failed, in one transaction with the next claim',
   },
+  {
+    ours: 'charge',
+    theirs: 'keys of ours for the rate limits; the field `laneCharged` has the last under a lock',
+    onPostgres: 'rows of `lane_rate`; the field `laneCharged` has the last under a lock',
+  },
   { ours: 'result', theirs: 'returnvalue' },
   { ours: 'failed, timed_out, cancelled', theirs: 'failed; the field `laneState` tells them apart' },
   { ours: 'delay', theirs: 'moveToDelayed' },
@@ -75,7 +80,6 @@ export const GAPS = {
     'On Redis a command whose delay is over stands behind those of its priority that are there: its place is made when it is due.',
   lifo: "Lanes with order 'lifo' are not shared: priorities are kept in a set that knows only arrival.",
   keys: 'Fairness between keys and limits per key are not shared: BullMQ has no keys outside its paid version.',
-  charge: 'What ctx.charge corrects is not told to a shared rate limit: it counts what was estimated.',
   group_objects: 'A RateLimitGroup object is of one process; shared lanes share a limit by the name of its group.',
   group_line:
     'Lanes that share a rate limit are served in the order in which workers ask: no lane keeps tokens back for a better one.',

@@ -24,6 +24,8 @@ export type ChannelNames = { readonly channel: string; readonly channelTo: (inst
 export type Announcement =
   | { readonly kind: 'lane'; readonly laneId: string; readonly isPaused?: boolean; readonly limits?: string }
   | { readonly kind: 'cancel'; readonly id: string; readonly reason: string }
+  /** Their rates allow something sooner than was said. */
+  | { readonly kind: 'rate'; readonly laneIds: readonly string[] }
 
 export class Messages {
   readonly #channels: Channels

@@ -40,6 +40,7 @@ export type ScriptName =
   | 'laneReturn'
   | 'laneRenew'
   | 'laneSave'
+  | 'laneCharge'
   | 'laneSweep'
   | 'laneCancel'
   | 'laneOpen'
@@ -74,6 +75,7 @@ const SOURCES: Readonly<Record<ScriptName, Source>> = {
   },
   laneRenew: { ours: [], body: lua.RENEW_BODY },
   laneSave: { ours: [], body: lua.SAVE_BODY },
+  laneCharge: { ours: [WAKE, lua.RATE, lua.CHARGE], body: lua.CHARGE_BODY },
   laneSweep: {
     theirs: ['moveStalledJobsToWait', 'changePriority'],
     ours: [WAKE, PRUNE, lua.AGAIN],

@@ -38,5 +38,5 @@ export type ServerSide = {
   readonly wakeUps: Pick<WakeUps, 'start' | 'watch' | 'lookAtAll' | 'close'>
   readonly clusterEvents: Pick<ClusterEvents, 'listen' | 'close'>
   readonly submissions: (messages: Messages) => Pick<Submissions, 'add'>
-  readonly leases: (messages: Messages) => Pick<Leases, 'claim' | 'end' | 'renew' | 'save' | 'has' | 'count'>
+  readonly leases: (messages: Messages) => Pick<Leases, 'claim' | 'end' | 'renew' | 'save' | 'charge' | 'has' | 'count'>
 }

@@ -80,7 +80,14 @@ export class Children implements ContextHost {
 
   charge(entry: Entry, cost: unknown): void {
     const total = checkedCost('charge cost', cost)
-    entry.lane.policies?.settle(entry, total)
+    const { policies, sharedLimits } = entry.lane
+    if (policies === undefined && sharedLimits.length === 0) return
+    const { traits } = entry
+    const before = traits.charged ?? traits.cost
+    traits.charged = total
+    policies?.settle(entry, before, total)
+    const stored = entry.details?.stored
+    stored?.home.charged?.(entry, stored, { before, total })
   }
 
   childQueue(parent: Entry): ChildQueue {

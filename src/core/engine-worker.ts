@@ -10,13 +10,14 @@
  * `LEASE_LOST`, and whatever the body still gives is refused.
  */
 import type { Attempts } from './attempts.js'
+import { type Charge, Charges } from './charges.js'
 import type { QueueCore } from './core.js'
 import type { Claim, ClaimAnswer, Engine, LeaseEnd } from './engine.js'
 import type { Entry } from './entry.js'
-import { LaneError } from './errors.js'
+import type { LaneError } from './errors.js'
 import type { LaneState } from './lane.js'
 import { LaneWatch } from './lane-watch.js'
-import { failedEnd, leaseEnd, leaseLost, orLost } from './lease-end.js'
+import { crashedTooOften, failedEnd, leaseEnd, leaseLost, noHandler, orLost, unreadable } from './lease-end.js'
 import { LeaseRenewal } from './lease-renewal.js'
 import type { Outcomes } from './outcomes.js'
 import { randomText } from './random.js'
@@ -63,6 +64,7 @@ export class EngineWorker implements StoredHome {
   /** Lanes to claim from with the next flush, and how often. */
   readonly #wanted = new Map<SharedLane, number>()
   readonly #watch: LaneWatch
+  readonly #charges: Charges
   #unanswered = 0
   #claiming = 0
   #tokens = 0
@@ -83,6 +85,7 @@ export class EngineWorker implements StoredHome {
     this.maxPayloadBytes = engine.maxPayloadBytes ?? Number.POSITIVE_INFINITY
     this.#tokenPrefix = `${randomText(core.random, 12)}:`
     this.#watch = new LaneWatch(core, engine)
+    this.#charges = new Charges(core, engine)
     this.#looks = new SharedLooks(core, engine, this.#lanes, this.#watch)
     this.#renewal = new LeaseRenewal(core, engine, {
       // those whose end is on its way, too: that may take longer than a lease
@@ -188,21 +191,16 @@ export class EngineWorker implements StoredHome {
     // The process stood still: the lease may be over, and another worker may have run the command to its end.
     const isStale = core.clock.now() - askedAt >= this.#engine.leaseMs
     if (isStale || core.stopped) return this.#giveBack(held)
-    if (claim.recoveries > entry.policy.maxRecoveries) return this.#crashedTooOften(entry, claim.recoveries)
+    const { recoveries } = claim
+    if (recoveries > entry.policy.maxRecoveries) return this.#outcomes.cannotRun(entry, crashedTooOften(recoveries))
     if (claim.isRecovered && core.hasListeners) {
       core.emit('queue.command.recovered', { lane_id: lane.id, command_id: entry.run.id })
     }
     this.#attempts.start(entry)
   }
 
-  #crashedTooOften(entry: Entry, recoveries: number): void {
-    const text = `Its worker was lost ${recoveries} times while the command ran: it is not run again`
-    this.#outcomes.cannotRun(entry, new LaneError('COMMAND_FAILED', text, { fields: { recoveries } }))
-  }
-
   #unreadable({ lease, progress }: Claim, cause: unknown): void {
-    const text = `The command '${lease.id}' cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`
-    const error = new LaneError('PAYLOAD_INVALID', text, { cause })
+    const error = unreadable(lease, cause)
     this.#core.fault(error, { lane_id: lease.laneId, command_id: lease.id })
     const end = failedEnd(error, progress)
     void quiet(this.#engine.end(lease, end, undefined))
@@ -248,6 +246,11 @@ export class EngineWorker implements StoredHome {
     if (text !== undefined) this.#engine.report(stored.claim, text)
   }
 
+  charged({ lane }: Entry, stored: Stored, charge: Charge): void {
+    const held = this.#heldOf(stored)
+    if (held?.isEnding === false) this.#charges.add(held.claim, lane.sharedLimits, charge)
+  }
+
   /** There is no handler for it here: another worker may have one. */
   park(entry: Entry): void {
     const core = this.#core
@@ -259,17 +262,12 @@ export class EngineWorker implements StoredHome {
     this.touch(entry, storedOf(entry))
     const { id, laneId, commandType } = entry.run
     if (core.hasListeners) {
-      const payload = {
-        lane_id: laneId,
-        command_id: id,
-        delay_ms: entry.more.dueAt - core.clock.now(),
-        reason: 'no_handler' as const,
-      }
+      const delayMs = entry.more.dueAt - core.clock.now()
+      const payload = { lane_id: laneId, command_id: id, delay_ms: delayMs, reason: 'no_handler' as const }
       core.emit('queue.command.delayed', payload)
     }
     if (this.released > 1) return
-    const text = `This worker has no handler for '${commandType}' of lane '${laneId}': such commands go back to the lane. A worker should handle every type of its lanes`
-    core.fault(new LaneError('HANDLER_NOT_FOUND', text), { lane_id: laneId, command_id: id })
+    core.fault(noHandler(commandType, laneId), { lane_id: laneId, command_id: id })
   }
 
   /** Somebody wants a command cancelled that runs here. */
@@ -289,6 +287,7 @@ export class EngineWorker implements StoredHome {
   stop(): void {
     this.#isStopped = true
     this.#renewal.stop()
+    this.#charges.stop()
     this.#looks.stop()
     for (const shared of this.#lanes.values()) shared.stop()
     this.#tellWaiters()
@@ -307,6 +306,7 @@ export class EngineWorker implements StoredHome {
     if (takesNext) this.#claiming++
     const askedAt = this.#core.clock.now()
     this.#unanswered++
+    this.#charges.flush(ending.held.claim)
     this.#engine.end(lease, ending.end, takesNext ? this.#newToken() : undefined).then(
       ({ isLost, next }) => {
         this.#ended(ending, isLost)
@@ -380,6 +380,7 @@ export class EngineWorker implements StoredHome {
     const core = this.#core
     held.isEnding = true
     this.#forget(held)
+    this.#charges.forget(claim)
     this.lost++
     core.unsettled--
     const error = leaseLost(claim.lease)

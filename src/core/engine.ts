@@ -146,6 +146,16 @@ export type LeaseEnd =
   /** It goes back to the head of its lane: preempted, or its worker closes. */
   | { readonly kind: 'release'; readonly progress: EngineProgress }
 
+/** What the attempt under a lease has turned out to cost. Costs are JSON text, as that of a command. */
+export type EngineCharge = {
+  /** Counts the charges under a lease, from 1. One that is not newer than the last that was taken changes nothing. */
+  readonly number: number
+  /** What was accounted for the attempt before the first of them; undefined for 1. Where one was taken, that counts. */
+  readonly before: string | undefined
+  /** What it has cost in all by now. */
+  readonly after: string
+}
+
 /** How the end of a lease was taken; `next` is the answer to the claim that went with it. */
 export type EndAnswer = { readonly isLost: boolean; readonly next: ClaimAnswer | undefined }
 
@@ -281,6 +291,14 @@ export interface Engine {
   save(lease: Lease, progress: EngineProgress): Promise<boolean>
   /** Tells whoever waits for it what its handler reports, and keeps the last of it. JSON text. May be lost. */
   report(claim: Claim, value: string): void
+  /**
+   * Corrects what the rate limits of the lane, and of its groups, count for the attempt under a lease. What it costs beyond
+   * its account is a debt at once; what was too much is given back for as long as it counts, and `onWork` tells of the
+   * lanes that wait for it, watched or not: they were told to ask later. Under a lost lease it changes nothing. Told twice
+   * it counts once. Best effort: one that could not be told is lost, unless another follows, which says the whole again.
+   * An engine without it counts what was estimated.
+   */
+  charge?(lease: Lease, charge: EngineCharge): Promise<void>
   /** The lanes in which work could be started at once: of those alone `onWork` has to tell. The last call counts. */
   watch(laneIds: readonly string[]): void
   /** `laneId` where the caller knows it. What it says of a running command outlives lost messages. */

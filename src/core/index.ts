@@ -25,6 +25,7 @@ export type {
   EndAnswer,
   Engine,
   EngineCapabilities,
+  EngineCharge,
   EngineCommand,
   EngineDedupe,
   EngineEvent,

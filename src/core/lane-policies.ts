@@ -172,12 +172,9 @@ export class LanePolicies {
     this.askAgain()
   }
 
-  /** What an attempt costs is known. */
-  settle(entry: Entry, cost: Cost): void {
-    const { traits } = entry
-    const before = traits.charged ?? traits.cost
-    traits.charged = cost
-    this.#rate.settle(before, cost, entry.startedAt as number, this.#core.clock.now())
+  /** What an attempt costs is known; `before` is what was accounted for it so far. */
+  settle({ startedAt }: Entry, before: Cost | undefined, cost: Cost): void {
+    this.#rate.settle(before, cost, startedAt as number, this.#core.clock.now())
   }
 
   /** Nothing starts for so long: neither here nor in the lanes of the same groups. */

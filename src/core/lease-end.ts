@@ -1,4 +1,4 @@
-/** How the lease on a command ends, from what has become of it here, and what is said when it is lost. */
+/** How the lease on a command ends, from what has become of it here, and what is said when something is in the way. */
 import type { QueueCore } from './core.js'
 import type { EngineProgress, Lease, LeaseEnd } from './engine.js'
 import type { Entry } from './entry.js'
@@ -56,6 +56,27 @@ export const leaseLost = ({ id, laneId }: Lease): LaneError =>
   new LaneError('LEASE_LOST', `The lease on command '${id}' was lost: another worker may run it`, {
     fields: { id, laneId },
   })
+
+/** Of a command whose workers were lost too often. */
+export const crashedTooOften = (recoveries: number): LaneError =>
+  new LaneError(
+    'COMMAND_FAILED',
+    `Its worker was lost ${recoveries} times while the command ran: it is not run again`,
+    { fields: { recoveries } },
+  )
+
+/** Of a command that is none as it was claimed. */
+export function unreadable({ id }: Lease, cause: unknown): LaneError {
+  const text = `The command '${id}' cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`
+  return new LaneError('PAYLOAD_INVALID', text, { cause })
+}
+
+/** Of a command that others are to have. */
+export const noHandler = (commandType: string, laneId: string): LaneError =>
+  new LaneError(
+    'HANDLER_NOT_FOUND',
+    `This worker has no handler for '${commandType}' of lane '${laneId}': such commands go back to the lane. A worker should handle every type of its lanes`,
+  )
 
 /** Waits for a call, but no longer than its lease is held: `losers` are told when that is lost. */
 export function orLost<T>(losers: Set<(error: LaneError) => void>, call: Promise<T>): Promise<T> {

@@ -34,7 +34,7 @@ export function restoreOptions(entry: Entry, { priority, key }: StoredCommand, o
 
 /** Gives a command what has changed of it since its submit. */
 export function restoreDetails(entry: Entry, row: StoredCommand): void {
-  const { retries = 0, deferrals = 0, recoveries = 0, history, logs, progress, isPreempted } = keptDetails(row)
+  const { retries = 0, deferrals = 0, recoveries = 0, history, logs, progress, isPreempted, charged } = keptDetails(row)
   const { more } = entry
   entry.attempt = row.attempt
   more.retries = retries
@@ -45,6 +45,7 @@ export function restoreDetails(entry: Entry, row: StoredCommand): void {
   more.lastProgress = progress
   if (row.checkpoint !== undefined) entry.traits.checkpoint = row.checkpoint
   if (isPreempted === true) entry.traits.isPreempted = true
+  if (isPreempted === true && charged !== undefined) entry.traits.charged = charged
 }
 
 /** What is known of a command beside its row. */

@@ -4,6 +4,7 @@
  */
 import type { Cost, DedupeMode, RetryPolicyFields } from '../policy/index.js'
 import type { Batch } from './batch.js'
+import type { Charge } from './charges.js'
 import type { QueueCore } from './core.js'
 import type { Claim } from './engine.js'
 import type { AttemptFailure, Entry, EntryDetails, LogLine, OwnOptions } from './entry.js'
@@ -30,6 +31,8 @@ export interface StoredHome {
   touchLater(stored: Stored): void
   /** Its handler has reported progress. */
   reported?(entry: Entry, stored: Stored): void
+  /** Its attempt says what it has cost in all. */
+  charged?(entry: Entry, stored: Stored, charge: Charge): void
   /** There is no handler for its type. */
   park(entry: Entry): void
 }
@@ -135,6 +138,8 @@ export type KeptDetails = {
   readonly logs?: readonly LogLine[]
   readonly progress?: unknown
   readonly isPreempted?: true
+  /** What is accounted for the attempt that was preempted, once that has said so. */
+  readonly charged?: Cost
   /** It was written while the attempt ran. Only under an engine. */
   readonly isRunning?: true
   /** When its last attempt started: Unix milliseconds. */
@@ -257,6 +262,7 @@ export function detailsText(entry: Entry, stored: Stored, times: Times): string 
     ...(logs === undefined ? {} : { logs: logs.slice(-STORED_LOG_LINES) }),
     ...(lastProgress === undefined ? {} : { progress: jsonOrNothing(lastProgress) }),
     ...(traits?.isPreempted === true ? { isPreempted: true } : {}),
+    ...(traits?.isPreempted === true && traits.charged !== undefined ? { charged: traits.charged } : {}),
     ...(started === undefined ? {} : { startedAt: started }),
   }
   return JSON.stringify(kept)

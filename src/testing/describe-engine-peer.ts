@@ -110,6 +110,10 @@ export class EnginePeer {
     return command.id
   }
 
+  now(): number {
+    return this.#stage.now()
+  }
+
   newToken(): string {
     return `${this.instanceId}-token-${++this.#tokens}`
   }
@@ -156,6 +160,11 @@ export class EnginePeer {
   async delay(claim: Claim, delayMs: number, progress: EngineProgress = claim.progress): Promise<void> {
     const { isLost } = await this.engine.end(claim.lease, { kind: 'delay', delayMs, progress, cause: '{}' }, undefined)
     same(isLost, false, `the lease on ${claim.lease.id} is lost when it is delayed`)
+  }
+
+  /** Says what a command that was claimed has cost in all. */
+  async charge({ lease, command }: Claim, after: string, number = 1): Promise<void> {
+    await this.engine.charge?.(lease, { number, before: command.cost, after })
   }
 
   /** Ids of all that the lane gives, one after the other; each is settled. */

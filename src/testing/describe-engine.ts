@@ -4,6 +4,7 @@
  */
 import { errorText } from '../core/index.js'
 import { cancelCases } from './describe-engine-cancels.js'
+import { chargeCases } from './describe-engine-charges.js'
 import { identityCases } from './describe-engine-identity.js'
 import { leaseCases } from './describe-engine-leases.js'
 import { limitCases } from './describe-engine-limits.js'
@@ -49,6 +50,7 @@ const GROUPS: readonly (readonly [name: string, cases: readonly EngineCase[]])[]
   ['leases', leaseCases],
   ['order', orderCases],
   ['limits', limitCases],
+  ['charges', chargeCases],
   ['identity', identityCases],
   ['cancelling', cancelCases],
   ['reading', readCases],

@@ -12,7 +12,16 @@ import type { Cost } from '../policy/index.js'
 import type { Mailbox } from './memory-engine-mail.js'
 
 /** The lease on a command, and whose it is. */
-export type HeldLease = { readonly lease: Lease; readonly holder: Mailbox; readonly leaseMs: number; expiresAt: number }
+export type HeldLease = {
+  readonly lease: Lease
+  readonly holder: Mailbox
+  readonly leaseMs: number
+  /** When the lane's limits took what it costs: an instant of the broker's clock. */
+  readonly takenAt: number
+  expiresAt: number
+  /** The last charge that was taken, and what it says. */
+  charged: { readonly number: number; readonly cost: Cost } | undefined
+}
 
 /** What is known of a command when it has its outcome. */
 export type Settlement = {

@@ -12,6 +12,7 @@ import {
   type ClaimAnswer,
   type Clock,
   type EndAnswer,
+  type EngineCharge,
   type EngineCommand,
   type EngineLane,
   type EngineOutcome,
@@ -21,7 +22,7 @@ import {
   type LeaseEnd,
   type RenewAnswer,
 } from '../core/index.js'
-import { RateLimitGroup } from '../policy/index.js'
+import { type Cost, RateLimitGroup } from '../policy/index.js'
 import type { KeptCommand } from './memory-engine-command.js'
 import { KeptCommands } from './memory-engine-commands.js'
 import { MemoryEvents } from './memory-engine-events.js'
@@ -90,7 +91,7 @@ export class MemoryExchange {
     }
     const kept = lane.take(now)
     const lease = { id: kept.command.id, laneId, token }
-    kept.held = { lease, holder, leaseMs, expiresAt: now + leaseMs }
+    kept.held = { lease, holder, leaseMs, takenAt: now, expiresAt: now + leaseMs, charged: undefined }
     kept.startedAt = this.#clock.wallNow()
     this.#alarm.add(kept.held.expiresAt)
     const { command, progress, recoveries, isRecovered, cancelled } = kept
@@ -134,6 +135,15 @@ export class MemoryExchange {
     const kept = this.#held(lease)
     if (kept !== undefined) kept.progress = { ...progress }
     return kept !== undefined
+  }
+
+  charge(lease: Lease, { number, before, after }: EngineCharge): void {
+    const { held } = this.#held(lease) ?? {}
+    if (held === undefined || number <= (held.charged?.number ?? 0)) return
+    const cost = JSON.parse(after) as Cost
+    const accounted = held.charged?.cost ?? (before === undefined ? undefined : (JSON.parse(before) as Cost))
+    held.charged = { number, cost }
+    this.lane(lease.laneId).settle(accounted, cost, held.takenAt, this.#clock.now())
   }
 
   report({ lease }: Claim, value: string): void {
@@ -198,7 +208,7 @@ export class MemoryExchange {
         this.#groups.set(name, group)
         return group
       },
-      wake: (lane) => this.#tellWork(lane),
+      wake: (lane) => this.#tellRate(lane),
     })
   }
 
@@ -272,6 +282,12 @@ export class MemoryExchange {
   #tellWork(lane: SharedLane): void {
     if (!lane.mayStart) return
     for (const member of this.#members) member.work(lane.id)
+  }
+
+  /** Its rate may allow something sooner than was said: whoever waits for that watches for nothing. */
+  #tellRate(lane: SharedLane): void {
+    if (!lane.mayStart) return
+    for (const member of this.#members) member.work(lane.id, true)
   }
 
   #tellOutcome(kept: KeptCommand, outcome: EngineOutcome): void {

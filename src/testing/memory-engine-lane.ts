@@ -1,6 +1,6 @@
 /** A lane of a `MemoryBroker`: who waits in it, who runs, and whether another may start. */
 import { type EngineCommand, type EngineLane, type EngineLaneCounts, LaneError } from '../core/index.js'
-import { RateGate, RateLimitConfig, type RateLimitFields, RateLimitGroup } from '../policy/index.js'
+import { type Cost, RateGate, RateLimitConfig, type RateLimitFields, RateLimitGroup } from '../policy/index.js'
 import { goesFirst, isDueFirst, type KeptCommand, SortedCommands } from './memory-engine-command.js'
 
 /** Why nothing may start in a lane, and until when where that is known: an instant of the broker's clock. */
@@ -139,6 +139,11 @@ export class SharedLane {
     kept.state = 'active'
     kept.isReleased = false
     return kept
+  }
+
+  /** What was taken for an attempt at an instant turns out to be another cost. */
+  settle(before: Cost | undefined, after: Cost, takenAt: number, now: number): void {
+    this.#gate.settle(before, after, takenAt, now)
   }
 
   counts(letters: number): EngineLaneCounts {

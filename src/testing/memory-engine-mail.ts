@@ -51,8 +51,9 @@ export class Mailbox {
     this.#sendOther(() => this.#use.onLane(laneId, change))
   }
 
-  work(laneId: string): void {
-    if (!this.watched.has(laneId)) return
+  /** `isUrgent`: also of a lane that is not watched. */
+  work(laneId: string, isUrgent = false): void {
+    if (!isUrgent && !this.watched.has(laneId)) return
     this.#work.add(laneId)
     this.#send()
   }

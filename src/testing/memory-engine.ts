@@ -11,6 +11,7 @@ import {
   type EndAnswer,
   type Engine,
   type EngineCapabilities,
+  type EngineCharge,
   type EngineCommand,
   type EngineEvent,
   type EngineLane,
@@ -138,6 +139,10 @@ export class MemoryEngine implements Engine {
 
   save(lease: Lease, progress: EngineProgress): Promise<boolean> {
     return this.#call(() => this.#exchange.save(lease, progress))
+  }
+
+  charge(lease: Lease, charge: EngineCharge): Promise<void> {
+    return this.#call(() => this.#exchange.charge(lease, charge))
   }
 
   report(claim: Claim, value: string): void {

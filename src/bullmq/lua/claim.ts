@@ -76,7 +76,10 @@ local function claim(P, now, use)
   local lock = cmsgpack.pack({token = use.token, lockDuration = use.leaseMs, name = use.name})
   local answer = moveToActive(claimKeys(P), {P, now, lock})
   if type(answer[1]) ~= 'table' then return refusal(P, answer) end
-  if limits then limiter.take(limits, cost) end
+  if limits then
+    local at = limiter.take(limits, cost)
+    redis.call('HSET', P .. answer[2], 'laneTaken', use.token .. ' ' .. string.format('%.0f', at))
+  end
   if settings[3] then redis.call('ZREM', P .. '~deadlines', answer[2]) end
   return {'claimed', answer[2], answer[1]}
 end

@@ -1,6 +1,7 @@
 /** The Lua of the scripts. */
 export * from './add.js'
 export * from './add-many.js'
+export * from './charge.js'
 export * from './claim.js'
 export * from './end.js'
 export * from './rate.js'

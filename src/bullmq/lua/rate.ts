@@ -40,10 +40,14 @@ local function bucketWait(limit, amount, at)
   return missing / limit.rate
 end
 
+local function keepLevel(limit, level, since)
+  redis.call('HSET', limit.key, 'level', number(level), 'at', number(since))
+  redis.call('PEXPIRE', limit.key, math.ceil((limit.burst - level) / limit.rate / 1000) + 1000)
+end
+
 local function bucketTake(limit, amount, at)
   local level, since = levelOf(limit, at)
-  redis.call('HSET', limit.key, 'level', number(level - amount), 'at', number(since))
-  redis.call('PEXPIRE', limit.key, math.ceil((limit.burst - level + amount) / limit.rate / 1000) + 1000)
+  keepLevel(limit, level - amount, since)
 end
 
 -- a window: every grant with its instant, and their sum
@@ -97,13 +101,16 @@ local function rateWait(limits, cost)
   return longest
 end
 
+-- gives the instant under which it is counted
 local function rateTake(limits, cost)
   local at = instant()
   for _, limit in ipairs(limits) do
     local take = limit.isWindow and windowTake or bucketTake
     take(limit, amountOf(cost, limit.unit), at)
   end
+  return at
 end
-return {wait = rateWait, take = rateTake}
+return {wait = rateWait, take = rateTake, number = number, instant = instant, amountOf = amountOf, levelOf = levelOf,
+  keepLevel = keepLevel, grantedIn = grantedIn, windowTake = windowTake}
 end
 `

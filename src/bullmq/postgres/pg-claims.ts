@@ -55,6 +55,7 @@ export async function claimIn(tx: Transaction, queue: string, use: ClaimUse): Pr
   const [claimed] = await query<JobRow>(CLAIMED, args)
   if (claimed === undefined) return { why: 'empty', retryAt: dueOf(lane) }
   await rates.take(query, cost)
+  await keepFields(query, queue, claimed.id, { laneTaken: use.token })
   return await restored(tx, claimed)
 }
 

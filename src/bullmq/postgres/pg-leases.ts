@@ -3,6 +3,7 @@ import type {
   Claim,
   ClaimAnswer,
   EndAnswer,
+  EngineCharge,
   EngineProgress,
   EngineUse,
   Lease,
@@ -15,6 +16,7 @@ import { renewAnswer, settledOutcome } from '../leases.js'
 import type { Messages } from '../messages.js'
 import type { CheckedOptions } from '../options.js'
 import type { Database, Transaction } from './database.js'
+import { chargeIn } from './pg-charges.js'
 import { type ClaimUse, claimIn, type Refusal } from './pg-claims.js'
 import { keyOf, settleHold } from './pg-holds.js'
 import {
@@ -105,6 +107,14 @@ export class PgLeases {
       await keepFields(query, queue, job, objectOf(progressFields(progress, true)))
       return true
     })
+  }
+
+  async charge({ id, laneId, token }: Lease, charge: EngineCharge): Promise<void> {
+    const laneIds = await this.#database.run(async (tx) => {
+      const row = await jobOf(tx.query, queueNameOf(laneId), jobIdOf(id, laneId))
+      return row !== undefined && isHeldBy(row, token, tx.now) ? await chargeIn(tx, row, charge) : []
+    })
+    if (laneIds.length > 0) this.#messages.announce({ kind: 'rate', laneIds })
   }
 
   #claimUse(token: string, isAgain: boolean): ClaimUse {

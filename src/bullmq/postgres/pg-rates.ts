@@ -58,6 +58,40 @@ function taken(limit: CountedLimit, state: State | undefined, amount: number, at
   return { grants: [...grants, [Math.max(at, last), amount]] }
 }
 
+/** An attempt has taken what it costs before this instant, if at all, and its last debt at that one: microseconds. */
+export type Taken = { readonly before: number | undefined; readonly debtAt: number }
+
+/**
+ * What is given back in a window is taken off the grants of the attempt itself, or off older ones, the newest first: never
+ * off a grant that others got after it, which would then be forgotten before it is a window old.
+ */
+function lowered(grants: Window['grants'], amount: number, { before = 0, debtAt }: Taken): Window['grants'] {
+  const left = grants.map(([since, one]) => ({ since, one }))
+  let rest = amount
+  for (const isOwn of [(since: number) => since === debtAt, (since: number) => since < before]) {
+    for (const grant of [...left].reverse()) {
+      if (!isOwn(grant.since)) continue
+      const less = Math.min(rest, grant.one)
+      grant.one -= less
+      rest -= less
+    }
+  }
+  return left.filter(({ one }) => one > 0).map(({ since, one }) => [since, one] as const)
+}
+
+function settled(
+  limit: CountedLimit,
+  state: State | undefined,
+  { more, taken: when, at }: { readonly more: number; readonly taken: Taken; readonly at: number },
+): State {
+  if (!limit.isWindow) {
+    const { level, at: since } = bucketAt(limit, state, at)
+    return { level: Math.min(limit.burst, level - more), at: since }
+  }
+  if (more > 0) return taken(limit, state, more, at)
+  return { grants: lowered(grantsAt(limit, state, at), -more, when) }
+}
+
 /** The limits of a lane as they are now. */
 export class Rates {
   readonly #limits: readonly CountedLimit[]
@@ -88,10 +122,34 @@ export class Rates {
   async take(query: Query, cost: string | undefined): Promise<void> {
     for (const limit of this.#limits) {
       const state = taken(limit, this.#states.get(limit.key), amountOf(cost, limit.unit), this.#at)
-      await query(
-        'INSERT INTO lane_rate (key, state) VALUES ($1, $2::jsonb) ON CONFLICT (key) DO UPDATE SET state = EXCLUDED.state',
-        [limit.key, JSON.stringify(state)],
-      )
+      await keep(query, limit, state)
     }
   }
+
+  /** What an attempt costs turns out to be another. */
+  async settle(query: Query, costs: Costs, when: Taken): Promise<Settled> {
+    const richer: string[] = []
+    let { debtAt } = when
+    for (const limit of this.#limits) {
+      const more = amountOf(costs.after, limit.unit) - amountOf(costs.before, limit.unit)
+      if (more === 0 || (more < 0 && when.before === undefined)) continue
+      if (more > 0) debtAt = this.#at
+      else richer.push(limit.key)
+      const state = settled(limit, this.#states.get(limit.key), { more, taken: when, at: this.#at })
+      await keep(query, limit, state)
+    }
+    return { richer, debtAt }
+  }
 }
+
+/** Costs of one attempt, as they are accounted now and as they turn out to be: JSON text. */
+type Costs = { readonly before: string | undefined; readonly after: string }
+
+/** Keys of the limits that have got something back. */
+type Settled = { readonly richer: readonly string[]; readonly debtAt: number }
+
+const keep = (query: Query, { key }: CountedLimit, state: State): Promise<unknown> =>
+  query(
+    'INSERT INTO lane_rate (key, state) VALUES ($1, $2::jsonb) ON CONFLICT (key) DO UPDATE SET state = EXCLUDED.state',
+    [key, JSON.stringify(state)],
+  )
