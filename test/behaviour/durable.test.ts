@@ -774,3 +774,19 @@ test('a long backlog of short bodies does not run ahead of what is written', asy
   await Promise.all(runs)
   expect(calls).toBe(3000)
 })
+
+test('what a stored command has really cost is a debt of its lane', async () => {
+  const rateLimit = { maxCommands: 100, windowMs: 1000, unit: 'tokens' }
+  await using t = await durable({ work: { rateLimit } })
+  const at: number[] = []
+  t.queue.handle('ask', (cost, { charge }) => {
+    at.push(t.clock.now())
+    charge(cost as number)
+  })
+  for (const cost of [150, 10]) {
+    void t.queue.submit('work', { type: 'ask', payload: cost }, { cost: 10 })
+    await t.clock.advance(1)
+  }
+  await t.clock.advance(2000)
+  expect(at).toEqual([0, 600])
+})
