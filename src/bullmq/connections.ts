@@ -99,15 +99,30 @@ export class Connections {
     if (this.#isClosed) throw closedError()
     this.#clients = ['main', 'blocking', 'subscriber'].map(() => this.#newClient(Client))
     for (const client of this.#clients) this.#follow(client)
+    const until = this.#clock.now() + this.#options.connectTimeoutMs
     await Promise.all(this.#clients.map((client) => this.#connected(client)))
-    if (this.#isClosed) throw closedError()
-    const appendFsync = await this.main.config('GET', 'appendfsync').catch(() => [])
-    const info = await this.main.info()
-    this.#server = checkServer(info, this.#options.allowEviction, (appendFsync as string[])[1])
+    await this.#meet(until)
     await defineScripts(this.main, Connection)
-    if (this.canUnblock) this.#blockingId = await this.blocking.client('ID')
     this.#isOpen = true
     this.#events = events
+  }
+
+  /** Looks whether the server suits; once more when a connection is lost meanwhile. */
+  async #meet(until: number): Promise<void> {
+    for (;;) {
+      if (this.#isClosed) throw closedError()
+      try {
+        const appendFsync = await this.main.config('GET', 'appendfsync').catch(() => [])
+        const info = await this.main.info()
+        this.#server = checkServer(info, this.#options.allowEviction, (appendFsync as string[])[1])
+        if (this.canUnblock) this.#blockingId = await this.blocking.client('ID')
+        return
+      } catch (error) {
+        if (!isAway(error)) throw error
+        if (this.#clock.now() >= until) throw unavailable('The server was lost before it answered', error)
+      }
+      await this.#pause(AGAIN_MS)
+    }
   }
 
   /**
@@ -154,7 +169,12 @@ export class Connections {
   async subscribe(channels: readonly string[], onMessage: (channel: string, text: string) => void): Promise<void> {
     this.#channels = channels
     this.subscriber.on('message', onMessage)
-    await this.subscriber.subscribe(...channels)
+    try {
+      await this.subscriber.subscribe(...channels)
+    } catch (error) {
+      // the next connection listens to all of them
+      if (this.#isClosed || !isAway(error)) throw error
+    }
   }
 
   /** Nobody answers on a connection that seems to be there: another one may be answered. */

@@ -26,11 +26,14 @@ describe.concurrent('queues on BullMQ', { skip, timeout: 30_000 }, () => {
 
   const space = (): string => `queues${++spaces}`
 
-  type Given = Omit<BullMQEngineOptions, 'connection' | 'namespace'> & { readonly maxConcurrency?: number }
+  type Given = Omit<BullMQEngineOptions, 'connection' | 'namespace'> & {
+    readonly maxConcurrency?: number
+    readonly url?: string
+  }
 
   function open(namespace: string, lanes: Record<string, LaneDefinition>, given: Given = {}): QueueManager {
-    const { maxConcurrency, ...options } = given
-    const engine = new BullMQEngine({ connection: server.url, namespace, ...options })
+    const { maxConcurrency, url = server.url, ...options } = given
+    const engine = new BullMQEngine({ connection: url, namespace, ...options })
     return new QueueManager({ lanes, engine, ...(maxConcurrency === undefined ? {} : { maxConcurrency }) })
   }
 
@@ -54,6 +57,22 @@ describe.concurrent('queues on BullMQ', { skip, timeout: 30_000 }, () => {
     }
   })
 
+  test.for(['config', 'info', 'subscribe'])(
+    'a connection that is lost at its %s is made anew',
+    async (asked, { expect, onTestFinished }) => {
+      const proxy = await startProxy(server.port)
+      onTestFinished(() => proxy.stop())
+      proxy.cutAt(asked)
+      const connection = `redis://127.0.0.1:${proxy.port}`
+      await using here = new DrivenEngine({ connection, namespace: space() }, [laneOf('one')])
+      await here.open()
+      expect(proxy.hasCut).toBe(true)
+      await here.engine.add([here.command('x', 'one')])
+      expect((await here.mustClaim('one')).command.id).toBe('x')
+      expect(here.faults).toEqual([])
+    },
+  )
+
   test('clearing a lane of more commands than are looked at together leaves none of them', async ({ expect }) => {
     const namespace = space()
     const lanes = { one: { priority: 1 } }
@@ -73,12 +92,18 @@ describe.concurrent('queues on BullMQ', { skip, timeout: 30_000 }, () => {
     }
   })
 
-  test('a lane that is resumed and configured while a worker hears nothing is worked on by it', async ({ expect }) => {
+  test('a lane that is resumed and configured while a worker hears nothing is worked on by it', async ({
+    expect,
+    onTestFinished,
+  }) => {
+    // all that listen to a server are cut off from it
+    const own = await startRedis()
+    onTestFinished(() => own.stop())
     const namespace = space()
     const lanes = { one: { priority: 1, maxConcurrency: 2 } }
-    const here = open(namespace, lanes, { role: 'coordinator' })
-    const there = open(namespace, lanes, { role: 'worker' })
-    const admin = new Redis(server.url)
+    const here = open(namespace, lanes, { role: 'coordinator', url: own.url })
+    const there = open(namespace, lanes, { role: 'worker', url: own.url })
+    const admin = new Redis(own.url)
     try {
       there.handle('x', () => 'done')
       await there.start()

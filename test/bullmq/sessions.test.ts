@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, type TestContext, test } from 'vitest'
 import { newProgramFolder } from '../crash/programs.mjs'
 import { bundle } from '../support/bundled.js'
 import { type RedisServer, redisMissing, startRedis } from '../support/redis.js'
+import { until } from './driven-engine.js'
 import { WorkerProcess } from './worker-process.js'
 
 const skip = redisMissing() !== undefined
@@ -66,7 +67,10 @@ describe.concurrent('a session over Redis', { skip, timeout: 30_000 }, () => {
     const results = await session.runToolCalls([...reads, call('w', 'write', { label: 'w' })])
     const heard = results.map(({ output }) => output.replace(/ by .*/, ''))
     expect(heard).toEqual([...labels.map((label) => `read ${label}`), 'write w'])
-    const begun = workers.flatMap(({ lines }) => lines.filter((line) => line.startsWith('start ')))
+    const begunIn = (): string[] => workers.flatMap(({ lines }) => lines.filter((line) => line.startsWith('start ')))
+    // what they say may come after what they have done
+    await until(() => begunIn().length >= 21, 'the workers have said what they began')
+    const begun = begunIn()
     expect(new Set(begun)).toEqual(new Set([...labels.map((label) => `start ${label} 1`), 'start w 1']))
     expect(begun).toHaveLength(21)
   })

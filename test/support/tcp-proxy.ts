@@ -9,6 +9,7 @@ export class TcpProxy {
   readonly #targetPort: number
   readonly #links = new Set<Link>()
   #mode: Mode = 'flow'
+  #cutAt: string | undefined
 
   constructor(targetPort: number) {
     this.#targetPort = targetPort
@@ -76,6 +77,16 @@ export class TcpProxy {
     this.#mode = 'lose answers'
   }
 
+  /** The next connection on which this is asked ends instead; it does not arrive. */
+  cutAt(asked: string): void {
+    this.#cutAt = asked
+  }
+
+  /** Whether that has happened. */
+  get hasCut(): boolean {
+    return this.#cutAt === undefined
+  }
+
   async stop(): Promise<void> {
     this.refuse()
     await new Promise((resolve) => this.#server.close(resolve))
@@ -102,7 +113,14 @@ export class TcpProxy {
   }
 
   #carry(link: Link): void {
-    link.client.on('data', (data) => link.server.write(data))
+    link.client.on('data', (data) => {
+      if (this.#cutAt === undefined || !data.toString('latin1').toLowerCase().includes(this.#cutAt)) {
+        link.server.write(data)
+        return
+      }
+      this.#cutAt = undefined
+      this.#end(link)
+    })
     link.server.on('data', (data) => {
       if (this.#mode === 'lose answers') this.#end(link)
       else link.client.write(data)
