@@ -151,73 +151,55 @@ export class Control {
   }
 
   /** Resolves when no body of these commands runs, or the limit has passed: then with what still runs. */
-  untilStopped(
+  async untilStopped(
     commands: readonly SessionCommand[] | undefined,
     limitMs: number,
     counts: (command: SessionCommand) => boolean = () => true,
   ): Promise<readonly SessionCommand[]> {
-    const { clock, commands: all, direct } = this.#host
+    const { commands: all, direct } = this.#host
     const running = (): SessionCommand[] =>
       [...(commands ?? all.live)].filter((one) => one.isRunning && one.request.kind !== 'control' && counts(one))
     const isOver = (): boolean =>
       running().length === 0 && (commands !== undefined || !(direct.isRunning || all.runsOthers))
-    if (isOver()) return Promise.resolve([])
-    return new Promise((resolve) => {
-      const look = (): void => {
-        if (isOver()) end()
-      }
-      const end = (): void => {
-        if (timer !== undefined) clock.clearTimer(timer)
-        this.#waiting.delete(look)
-        resolve(running())
-      }
-      const timer = limitMs === Number.POSITIVE_INFINITY ? undefined : clock.setTimer(limitMs, end, true)
-      this.#waiting.add(look)
-    })
+    await this.#until(isOver, limitMs, true)
+    return running()
   }
 
   /** Resolves when no call waits for the end of a pause. Rejects at the limit with `DRAIN_TIMEOUT`. */
   async untilNoneHeld(limitMs: number): Promise<void> {
-    const { clock, gate } = this.#host
-    if (gate.size === 0) return
-    await new Promise<void>((resolve, reject) => {
-      const look = (): void => {
-        if (gate.size === 0) end(resolve)
-      }
-      const end = (tell: () => void): void => {
-        clock.clearTimer(timer)
-        this.#waiting.delete(look)
-        tell()
-      }
-      const late = (): void =>
-        reject(new LaneError('DRAIN_TIMEOUT', 'Drain timed out: the session is paused, and holds tool calls back'))
-      const timer = clock.setTimer(limitMs, () => end(late))
-      this.#waiting.add(look)
-    })
+    if (await this.#until(() => this.#host.gate.size === 0, limitMs)) return
+    throw new LaneError('DRAIN_TIMEOUT', 'Drain timed out: the session is paused, and holds tool calls back')
   }
 
   /** Resolves when nothing waits for a slot, nothing runs and the turn is over, or the limit has passed; whether something is left. */
   async untilQuiet(limitMs: number): Promise<boolean> {
-    const { clock, queue, turns, direct, commands } = this.#host
+    const { queue, turns, direct, commands } = this.#host
     const isQuiet = (): boolean => {
       const { totalPending, totalActive, lanes } = queue?.stats() ?? { totalPending: 0, totalActive: 0, lanes: {} }
       const isPaused = Object.values(lanes).some(({ paused }) => paused)
       const isOver = (isPaused || totalPending === 0) && totalActive === 0 && commands.sharedCalls().length === 0
       return isOver && !turns.isBusy && !direct.isRunning
     }
-    if (isQuiet()) return false
+    void turns.untilIdle().then(() => this.looked())
+    return !(await this.#until(isQuiet, limitMs))
+  }
+
+  /** Whether it is so before the limit: asked now, and whenever something may have ended. */
+  #until(isSo: () => boolean, limitMs: number, mayExit = false): Promise<boolean> {
+    if (isSo()) return Promise.resolve(true)
+    const { clock } = this.#host
     return new Promise((resolve) => {
       const look = (): void => {
-        if (isQuiet()) end(false)
+        if (isSo()) end(true)
       }
-      const end = (isLeft: boolean): void => {
-        clock.clearTimer(timer)
+      const end = (wasSo: boolean): void => {
+        if (timer !== undefined) clock.clearTimer(timer)
         this.#waiting.delete(look)
-        resolve(isLeft)
+        resolve(wasSo)
       }
-      const timer = clock.setTimer(limitMs, () => end(true))
+      const timer =
+        limitMs === Number.POSITIVE_INFINITY ? undefined : clock.setTimer(limitMs, () => end(false), mayExit)
       this.#waiting.add(look)
-      void turns.untilIdle().then(look)
     })
   }
 

@@ -2,14 +2,13 @@
  * Real Postgres servers for tests: each a process of its own on a free port of this machine with a folder of its own. A
  * test may kill it, stop it and start it again, and ends only what it has started.
  */
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import { canRun, onFreePort } from './own-server.js'
+import { canRun, onFreePort, ServerProcess } from './own-server.js'
 
 export type PostgresOptions = {
   /** Asked for by SCRAM. Without one everybody is let in. */
@@ -45,12 +44,9 @@ const VERSIONS = '/usr/lib/postgresql'
 const ACCOUNTS = ['postgres', 'nobody'] as const
 /** The superuser and the database. */
 const NAME = 'lane'
-/** It may have to recover, and the machine be busy. */
-const STARTS_WITHIN_MS = 60_000
 /** One that is asked whether it is there yet. */
 const ANSWERS_WITHIN_MS = 5000
 const STOPS_WITHIN_MS = 10_000
-const LOOKS_EVERY_MS = 15
 
 let programs: string | undefined
 
@@ -92,9 +88,7 @@ class OwnServer implements PostgresServer {
   readonly #programs: string
   readonly #password: string | undefined
   readonly #arguments: readonly string[]
-  #child: ChildProcess | undefined
-  #ended: Promise<void> = Promise.resolve()
-  #output = ''
+  readonly #process = new ServerProcess('Postgres')
   readonly #endWithUs = (): void => this.#signal('SIGKILL')
 
   constructor(folder: string, port: number, { password, args = [] }: PostgresOptions) {
@@ -113,9 +107,7 @@ class OwnServer implements PostgresServer {
   }
 
   get pid(): number {
-    const pid = this.#child?.pid
-    if (pid === undefined) throw new Error('The Postgres server does not run')
-    return pid
+    return this.#process.pid
   }
 
   async create(): Promise<void> {
@@ -134,29 +126,13 @@ class OwnServer implements PostgresServer {
   async start(): Promise<void> {
     // Everybody whom it names has ended, and another process may have the number by now.
     rmSync(this.#lock, { force: true })
-    const stdio = ['ignore', 'pipe', 'pipe'] as const
-    const child = spawn(join(this.#programs, 'postgres'), this.#arguments, { ...this.#spawning, stdio: [...stdio] })
-    this.#child = child
-    this.#output = ''
-    const keep = (text: string): void => {
-      this.#output = `${this.#output}${text}`.slice(-8000)
-    }
-    child.stdout?.setEncoding('utf8').on('data', keep)
-    child.stderr?.setEncoding('utf8').on('data', keep)
-    this.#ended = new Promise((resolve) => {
-      child.on('error', (error) => keep(String(error)))
-      // Every process of the server has these pipes, and the last one that ends closes them.
-      child.on('close', () => {
-        this.#child = undefined
-        resolve()
-      })
-    })
-    await this.#answers()
+    const command = [join(this.#programs, 'postgres'), this.#arguments] as const
+    await this.#process.start(command, () => answers(this.#urlOf('postgres')), this.#spawning)
   }
 
   async kill(): Promise<void> {
     this.#signal('SIGKILL')
-    await this.#ended
+    await this.#process.ended
   }
 
   suspend(): void {
@@ -177,8 +153,8 @@ class OwnServer implements PostgresServer {
     this.resume()
     const late = setTimeout(() => this.#signal('SIGKILL'), STOPS_WITHIN_MS)
     // It ends at once, and unlike one that is killed removes what it has in memory.
-    this.#child?.kill('SIGQUIT')
-    await this.#ended
+    this.#process.child?.kill('SIGQUIT')
+    await this.#process.ended
     clearTimeout(late)
     process.off('exit', this.#endWithUs)
     this.#freeMemory()
@@ -192,7 +168,7 @@ class OwnServer implements PostgresServer {
 
   /** To all its processes: each is the leader of a group of its own, so no group has them all. */
   #signal(signal: NodeJS.Signals): void {
-    const pid = this.#child?.pid
+    const pid = this.#process.child?.pid
     if (pid === undefined) return
     // while it stands still it starts no other
     send(pid, 'SIGSTOP')
@@ -209,17 +185,6 @@ class OwnServer implements PostgresServer {
     } catch {
       // a few bytes stay
     }
-  }
-
-  async #answers(): Promise<void> {
-    const patience = performance.now() + STARTS_WITHIN_MS
-    while (!(await answers(this.#urlOf('postgres')))) {
-      if (this.#child === undefined) throw new Error(`The Postgres server has ended:\n${this.#output}`)
-      if (performance.now() > patience) throw new Error(`The Postgres server does not answer:\n${this.#output}`)
-      await sleep(LOOKS_EVERY_MS)
-    }
-    // whoever answered may have had the port before it
-    if (this.#child === undefined) throw new Error(`The Postgres server has ended:\n${this.#output}`)
   }
 }
 

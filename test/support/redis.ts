@@ -2,13 +2,11 @@
  * Real Redis servers for tests: each a process of its own on a free port of this machine with a folder of its own. A test
  * may kill it, stop it and start it again, and ends only what it has started.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { canRun, onFreePort } from './own-server.js'
+import { canRun, onFreePort, ServerProcess } from './own-server.js'
 
 export type RedisOptions = {
   readonly password?: string
@@ -38,8 +36,6 @@ export type RedisServer = {
 
 const PROGRAMS = ['redis-server', 'valkey-server'] as const
 /** What it has appended may be much, and the machine busy. */
-const STARTS_WITHIN_MS = 60_000
-const LOOKS_EVERY_MS = 15
 
 let program: string | undefined
 
@@ -66,9 +62,7 @@ class OwnServer implements RedisServer {
   readonly folder = mkdtempSync(join(tmpdir(), 'lane-redis-'))
   readonly #program: string
   readonly #arguments: readonly string[]
-  #child: ChildProcess | undefined
-  #ended: Promise<void> = Promise.resolve()
-  #output = ''
+  readonly #process = new ServerProcess('Redis')
   readonly #endWithUs = (): void => this.#signal('SIGKILL')
 
   constructor(name: string, port: number, { password, appendonly, args = [] }: RedisOptions) {
@@ -85,33 +79,16 @@ class OwnServer implements RedisServer {
   }
 
   get pid(): number {
-    const pid = this.#child?.pid
-    if (pid === undefined) throw new Error('The Redis server does not run')
-    return pid
+    return this.#process.pid
   }
 
-  async start(): Promise<void> {
-    const child = spawn(this.#program, this.#arguments, { stdio: ['ignore', 'pipe', 'pipe'] })
-    this.#child = child
-    this.#output = ''
-    const keep = (text: string): void => {
-      this.#output = `${this.#output}${text}`.slice(-8000)
-    }
-    child.stdout.setEncoding('utf8').on('data', keep)
-    child.stderr.setEncoding('utf8').on('data', keep)
-    this.#ended = new Promise((resolve) => {
-      child.on('error', (error) => keep(String(error)))
-      child.on('close', () => {
-        this.#child = undefined
-        resolve()
-      })
-    })
-    await this.#answers()
+  start(): Promise<void> {
+    return this.#process.start([this.#program, this.#arguments], () => answersPing(this.port))
   }
 
   async kill(): Promise<void> {
     this.#signal('SIGKILL')
-    await this.#ended
+    await this.#process.ended
   }
 
   suspend(): void {
@@ -134,18 +111,7 @@ class OwnServer implements RedisServer {
   }
 
   #signal(signal: NodeJS.Signals): void {
-    this.#child?.kill(signal)
-  }
-
-  async #answers(): Promise<void> {
-    const patience = performance.now() + STARTS_WITHIN_MS
-    while (!(await answersPing(this.port))) {
-      if (this.#child === undefined) throw new Error(`The Redis server has ended:\n${this.#output}`)
-      if (performance.now() > patience) throw new Error(`The Redis server does not answer:\n${this.#output}`)
-      await sleep(LOOKS_EVERY_MS)
-    }
-    // whoever answered may have had the port before it
-    if (this.#child === undefined) throw new Error(`The Redis server has ended:\n${this.#output}`)
+    this.#process.child?.kill(signal)
   }
 }
 

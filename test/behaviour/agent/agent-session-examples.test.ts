@@ -4,6 +4,7 @@ import { Agent } from '@a3s-lab/lane/agent'
 import type { ExternalTask, ExternalTaskResult, SessionEvent } from '@a3s-lab/lane/session'
 import { expect, test } from 'vitest'
 import { agentSetup, aTool, like, type Script, ScriptedModel, turnsOfTheLoop, until } from '../../support/agent.js'
+import { QUEUE_BLOCK } from '../../support/queue-block.js'
 import { gate } from '../../support/setup.js'
 
 const SOURCES = { 'src/main.rs': 'fn main() {}', 'src/lib.rs': 'pub fn lib() {}', 'README.md': '# it' }
@@ -251,42 +252,7 @@ providers {
     id = "one"
   }
 }
-queue {
-  control_max_concurrency  = 2
-  query_max_concurrency    = 10
-  execute_max_concurrency  = 5
-  generate_max_concurrency = 1
-  enable_metrics           = true
-  enable_dlq               = true
-  enable_alerts            = true
-  storage_path             = "./queue_data"
-  default_timeout_ms       = 60000
-  retry_policy {
-    strategy         = "exponential"
-    max_retries      = 3
-    initial_delay_ms = 100
-  }
-  rate_limit {
-    limit_type     = "per_second"
-    max_operations = 100
-  }
-  priority_boost {
-    strategy    = "standard"
-    deadline_ms = 300000
-  }
-  pressure_threshold = 50
-  lane_timeouts {
-    query   = 30000
-    execute = 120000
-  }
-  lane_handlers {
-    execute {
-      mode       = "external"
-      timeout_ms = 60000
-    }
-  }
-}
-`
+${QUEUE_BLOCK}`
 
 test('config: the complete block of a file makes the queue of its sessions', async () => {
   await using t = await agentSetup([])

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type AgentConfig, loadAgentConfig } from '../../../src/agent/config.js'
 import { resolveSessionConfig, SessionQueueConfig } from '../../../src/session/index.js'
+import { QUEUE_BLOCK } from '../../support/queue-block.js'
 import { errorOf } from '../../support/setup.js'
 
 let folder = ''
@@ -209,45 +210,8 @@ test('every key of every table is understood, in snake_case and in camelCase', a
   })
 })
 
-const QUEUE = `queue {
-  control_max_concurrency  = 2
-  query_max_concurrency    = 10
-  execute_max_concurrency  = 5
-  generate_max_concurrency = 1
-  enable_metrics           = true
-  enable_dlq               = true
-  enable_alerts            = true
-  storage_path             = "./queue_data"
-  default_timeout_ms       = 60000
-  retry_policy {
-    strategy         = "exponential"
-    max_retries      = 3
-    initial_delay_ms = 100
-  }
-  rate_limit {
-    limit_type     = "per_second"
-    max_operations = 100
-  }
-  priority_boost {
-    strategy    = "standard"
-    deadline_ms = 300000
-  }
-  pressure_threshold = 50
-  lane_timeouts {
-    query   = 30000
-    execute = 120000
-  }
-  lane_handlers {
-    execute {
-      mode       = "external"
-      timeout_ms = 60000
-    }
-  }
-}
-`
-
 test('the complete documented queue block reaches the sessions', async () => {
-  const { queue } = await load(`${MINIMAL}${QUEUE}`)
+  const { queue } = await load(`${MINIMAL}${QUEUE_BLOCK}`)
   expect(resolveSessionConfig(undefined, queue)).toMatchObject({
     concurrency: { control: 2, query: 10, execute: 5, generate: 1 },
     deadLetters: 1000,
