@@ -121,7 +121,7 @@ export class SessionParts {
     const own = letters.list()
     if (shared === undefined) return own
     const others = (await shared.deadLetters.list()).filter(({ metadata }) => isOfSession(metadata, this.sessionId))
-    const all = [...own, ...others].sort((a, b) => (a.failedAt < b.failedAt ? -1 : 1))
+    const all = [...own, ...others].sort((a, b) => a.failedAt.localeCompare(b.failedAt))
     return all.slice(-letters.capacity)
   }
 
